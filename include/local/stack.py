@@ -1,0 +1,136 @@
+"""Bringing a stack up and down; `make up` and `make down`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from include.local import postgres
+from include.local.airflow_api import AirflowApi
+from include.local.demo_data import fill_customers
+from include.local.environment import BIN, LOCAL, USER, Stack
+from include.local.processes import Processes, StackError, python, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: `make up`: messages live 60 times as fast as in reality, so that a morning shows what four days do.
+UP_LIFE_SPEED = 60.0
+UP_SETTINGS = {"MAX_WAIT": "60s"}
+
+
+def processes_of(stack: Stack) -> Processes:
+    """Give the stack's processes."""
+    return Processes(stack.folder / "pids", stack.logs, stack.environ())
+
+
+def api_of(stack: Stack) -> AirflowApi:
+    """Give a client of the stack's Airflow."""
+    return AirflowApi(stack.ui_url, USER, stack.secrets["password"])
+
+
+def start(stack: Stack, tell: Callable[[str], None]) -> AirflowApi:
+    """Start everything that does not run yet, and wait until Airflow is healthy.
+
+    :param tell: called with each phase as it begins.
+    :raises StackError: if something does not come up.
+    """
+    environ, processes = stack.environ(), processes_of(stack)
+    tell("PostgreSQL")
+    postgres.start(stack)
+    stack.write_password()
+    tell("Airflow's and our tables")
+    run([str(BIN / "airflow"), "db", "migrate"], environ)
+    run([str(BIN / "twilio-campaigns"), "upgrade", "--database-url", stack.database_url("warehouse")], environ)
+    tell("customers")
+    fill_customers(stack.database_url("warehouse"))
+    tell("Twilio simulator")
+    processes.start("simulator", _simulator(stack))
+    _wait(lambda: _answers(f"{stack.simulator_url}/_simulator/stats"), processes, "the simulator", 30)
+    tell("Airflow")
+    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        processes.start(component, [str(BIN / "airflow"), component])
+    api = api_of(stack)
+    _wait(api.is_healthy, processes, "Airflow", 120)
+    api.login()
+    return api
+
+
+def stop(stack: Stack) -> None:
+    """Stop everything that the stack started."""
+    processes_of(stack).stop_all()
+    postgres.stop(stack)
+
+
+def _simulator(stack: Stack) -> list[str]:
+    return [
+        python(),
+        "-m",
+        "twilio_campaigns.simulator",
+        "--port",
+        str(stack.simulator_port),
+        "--life-speed",
+        str(stack.life_speed),
+    ]
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _wait(ready: Callable[[], bool], processes: Processes, what: str, patience: float) -> None:
+    until = time.monotonic() + patience
+    while not ready():
+        processes.check()
+        if time.monotonic() > until:
+            tails = "\n".join(f"{name}:\n{processes.tail(name)}" for name in processes.names())
+            raise StackError(f"{what} did not come up within {patience:.0f} s. The ends of the logs:\n{tails}")
+        time.sleep(0.3)
+
+
+def up() -> None:
+    """Start the stack of `make up` and say where it is."""
+    stack = Stack.load_or_make(LOCAL / "up", life_speed=UP_LIFE_SPEED, settings=UP_SETTINGS)
+    api = start(stack, lambda phase: print(f"  {phase} …", flush=True))  # noqa: T201 - the user reads it
+    api.wait_for_dags({"reconcile_messages", "warehouse_upgrade"})
+    api.unpause("reconcile_messages")
+    print(  # noqa: T201 - the same
+        f"\nAirflow    {stack.ui_url}  (user {USER}, password {stack.secrets['password']})\n"
+        f"Twilio     {stack.simulator_url}  (simulated; messages live {stack.life_speed:.0f} times as fast)\n"
+        f"Warehouse  psql '{stack.database_url('warehouse')}'\n"
+        f"Logs       {stack.logs}\n\n"
+        "Unpause and trigger a campaign in the UI. `make down` stops everything and keeps the data."
+    )
+
+
+def down() -> None:
+    """Stop the stack of `make up`."""
+    if not (LOCAL / "up" / "stack.json").exists():
+        print("Nothing was started by `make up`.")  # noqa: T201 - the user reads it
+        return
+    stop(Stack.load_or_make(LOCAL / "up", life_speed=UP_LIFE_SPEED, settings=UP_SETTINGS))
+    print("Stopped. The data stay in .local/up; `make clean` removes them.")  # noqa: T201 - the same
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command."""
+    commands = {"up": up, "down": down}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        print("usage: python -m include.local.stack up|down", file=sys.stderr)  # noqa: T201 - the same
+        return 2
+    try:
+        commands[arguments[0]]()
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the same
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,169 @@
+"""Campaigns become DAGs: from YAML files or from Python, by the same function.
+
+::
+
+    from twilio_campaigns.dag_builder import campaign_dag
+    dag = campaign_dag(Campaign(campaign_id="spring_sale", ...))
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from twilio_campaigns.domain.campaign_files import load_campaigns
+from twilio_campaigns.domain.exceptions import CampaignFileError
+from twilio_campaigns.domain.settings import Settings
+from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION
+from twilio_campaigns.operators.campaign import (
+    TwilioCampaignReportOperator,
+    TwilioCampaignSendOperator,
+    TwilioPrepareAudienceOperator,
+)
+from twilio_campaigns.operators.warehouse import WarehouseUpgradeOperator
+from twilio_campaigns.sensors.reconcile import TwilioReconcileSensor
+
+if TYPE_CHECKING:
+    from twilio_campaigns.domain.campaign import Campaign
+
+#: DAGs without a start date of their own begin here; `catchup=False` keeps it from mattering.
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
+#: Mapped sending tasks at a time: they share the sender's throughput, so more would only wait for each other.
+BATCHES_AT_ONCE: Final = 4
+_PRESETS: Final = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+}
+
+
+def include_folder(beside: str | Path | None = None) -> Path:
+    """Find the folder of campaigns, segments and senders.
+
+    :param beside: a DAG file; `include/` lies beside its folder unless `TWILIO_CAMPAIGNS__INCLUDE` says else.
+    """
+    configured = Settings.from_environ(os.environ).include
+    if configured is not None:
+        return configured
+    return (Path(beside).resolve().parent.parent if beside else Path.cwd()) / "include"
+
+
+def campaign_dag(campaign: Campaign, include: str | Path | None = None) -> DAG:
+    """Build the DAG `campaign__<campaign_id>`.
+
+    :param campaign: what to send to whom.
+    :param include: folder against which the segment's file is found; not needed for SQL segments.
+    """
+    with DAG(
+        dag_id=f"campaign__{campaign.campaign_id}",
+        description=campaign.description or f"{campaign.action_type().upper()} campaign {campaign.campaign_id}",
+        schedule=_timetable(campaign),
+        start_date=campaign.start_date or EPOCH,
+        catchup=False,
+        max_active_runs=4,
+        tags=["campaign", campaign.action_type(), *campaign.tags],
+        default_args={"retry_exponential_backoff": True, "max_retry_delay": timedelta(minutes=10)},
+    ) as dag:
+        prepare = TwilioPrepareAudienceOperator(
+            task_id="prepare_audience",
+            campaign=campaign,
+            include=str(include) if include else None,
+            retries=3,
+            retry_delay=timedelta(seconds=30),
+        )
+        send = TwilioCampaignSendOperator.partial(
+            task_id="send_batch",
+            campaign_id=campaign.campaign_id,
+            warehouse_conn_id=campaign.warehouse_connection,
+            retries=5,
+            retry_delay=timedelta(seconds=30),
+            max_active_tis_per_dagrun=BATCHES_AT_ONCE,
+        ).expand(batch_no=prepare.output)
+        report = TwilioCampaignReportOperator(
+            task_id="report",
+            campaign_id=campaign.campaign_id,
+            warehouse_conn_id=campaign.warehouse_connection,
+            trigger_rule="all_done",
+            retries=0,
+        )
+        prepare >> report
+        send >> report
+    return dag
+
+
+def campaign_dags(include: Path) -> dict[str, DAG]:
+    """Build the DAG of every readable file in `include/campaigns`, by DAG id.
+
+    A broken file is left out here; :func:`raise_broken_campaigns` shows it.
+    """
+    campaigns, _ = load_campaigns(include)
+    return {dag.dag_id: dag for dag in (campaign_dag(campaign, include) for campaign in campaigns)}
+
+
+def raise_broken_campaigns(include: Path) -> None:
+    """Raise one error that names every broken campaign file, with its lines and remedies.
+
+    Airflow shows it as the import error of the DAG file that calls this, which must not be the file that makes
+    the DAGs: Airflow stops scheduling every DAG of a file with an import error.
+
+    :raises CampaignFileError: if any file is broken.
+    """
+    _, errors = load_campaigns(include)
+    if errors:
+        raise CampaignFileError(*(problem for error in errors for problem in error.problems))
+
+
+def reconcile_dag(warehouse_conn_id: str = DEFAULT_CONNECTION) -> DAG:
+    """Build `reconcile_messages`: one run per UTC day, green when every message of the day is settled."""
+    with DAG(
+        dag_id="reconcile_messages",
+        description="Follows every message of one UTC day until its fate is known or 4 days have passed.",
+        schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
+        start_date=EPOCH,
+        catchup=False,
+        max_active_runs=16,
+        tags=["twilio", "reconcile"],
+    ) as dag:
+        TwilioReconcileSensor(
+            task_id="reconcile",
+            warehouse_conn_id=warehouse_conn_id,
+            retries=20,
+            retry_delay=timedelta(seconds=30),
+            retry_exponential_backoff=True,
+            max_retry_delay=timedelta(minutes=30),
+        )
+    return dag
+
+
+def warehouse_upgrade_dag(warehouse_conn_id: str = DEFAULT_CONNECTION) -> DAG:
+    """Build `warehouse_upgrade`: started by a person after an installation or an update."""
+    with DAG(
+        dag_id="warehouse_upgrade",
+        description="Creates or migrates the tables and views of schema messaging.",
+        schedule=None,
+        start_date=EPOCH,
+        catchup=False,
+        max_active_runs=1,
+        tags=["twilio"],
+    ) as dag:
+        WarehouseUpgradeOperator(task_id="upgrade", warehouse_conn_id=warehouse_conn_id)
+    return dag
+
+
+def _timetable(campaign: Campaign) -> CronTriggerTimetable | None:
+    """Give an explicit timetable: `schedule="0 9 * * *"` would mean what the site's settings make of it.
+
+    `run_immediately=timedelta(0)`: an unpaused or new campaign waits for its next slot instead of making up for
+    the last one that nobody asked for.
+    """
+    if campaign.schedule is None:
+        return None
+    cron = _PRESETS.get(campaign.schedule, campaign.schedule)
+    return CronTriggerTimetable(cron, timezone=campaign.timezone, run_immediately=timedelta(0))

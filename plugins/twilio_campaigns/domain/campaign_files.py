@@ -1,0 +1,187 @@
+"""Reads campaigns from the files that people edit: every YAML file below ``include/campaigns`` is one.
+
+Whatever is wrong becomes a :class:`CampaignFileError` with file, line, field and remedy, all problems of a
+file at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from twilio_campaigns.domain.campaign import (
+    AudienceRules,
+    Campaign,
+    FileSegment,
+    Message,
+    Segment,
+    SqlSegment,
+)
+from twilio_campaigns.domain.exceptions import CampaignFileError
+from twilio_campaigns.domain.file_problems import (
+    Problems,
+    did_you_mean,
+    read_document,
+    remove_unknown_keys,
+    shown_path,
+    validate,
+)
+from twilio_campaigns.domain.file_schemas import json_schemas, write_schemas
+from twilio_campaigns.domain.segment import below_include
+from twilio_campaigns.domain.sender_files import Senders, load_senders, read_senders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from twilio_campaigns.domain.yaml_lines import KeyPath
+
+__all__ = [
+    "json_schemas",
+    "load_campaign",
+    "load_campaigns",
+    "load_senders",
+    "resolve_segment",
+    "write_schemas",
+]
+
+_SUFFIXES: Final = frozenset({".yaml", ".yml"})
+_BELOW: Final = {
+    "segment": (SqlSegment, FileSegment),
+    "message": (Message,),
+    "audience": (AudienceRules,),
+}
+
+
+def load_campaign(path: Path, include: Path) -> Campaign:
+    """Read one campaign; its segment holds the text of the query, wherever the file has it from.
+
+    :param path: the campaign's file.
+    :param include: the include folder, which holds sender profiles and segments.
+    :raises CampaignFileError: with every problem of the file.
+    """
+    return _load(path, include, read_senders(include))
+
+
+def load_campaigns(include: Path) -> tuple[list[Campaign], list[CampaignFileError]]:
+    """Read all campaigns; a broken file hides no other.
+
+    :param include: the include folder.
+    :return: the campaigns by id, and one error per broken file.
+    """
+    folder = include / "campaigns"
+    if not folder.is_dir():
+        what = "the folder does not exist. Create it, or point TWILIO_CAMPAIGNS__INCLUDE to the include folder."
+        return [], [CampaignFileError(f"{shown_path(folder, include)}: {what}")]
+    senders = read_senders(include)
+    errors = [CampaignFileError(*senders.problems)] if senders.problems else []
+    by_id: dict[str, list[tuple[Path, Campaign]]] = defaultdict(list)
+    for path in _campaign_paths(folder):
+        try:
+            campaign = _load(path, include, senders)
+        except CampaignFileError as error:
+            errors.append(error)
+        else:
+            by_id[campaign.campaign_id].append((path, campaign))
+    errors += [error for found in by_id.values() if len(found) > 1 for error in _duplicates(found, include)]
+    return [found[0][1] for _, found in sorted(by_id.items()) if len(found) == 1], errors
+
+
+def resolve_segment(segment: Segment, include: Path) -> Segment:
+    """Put the text of the query into a segment that only names its file; others stay as they are.
+
+    :raises CampaignFileError: the file is missing, empty, not UTF-8, or outside of ``include``.
+    """
+    if isinstance(segment, SqlSegment) and segment.query is None and segment.sql is not None:
+        try:
+            return segment.model_copy(update={"query": _read_query(segment.sql, include)})
+        except ValueError as error:
+            raise CampaignFileError(f"segment.sql: {error}") from None
+    return segment
+
+
+def _campaign_paths(folder: Path) -> list[Path]:
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.is_dir())
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _duplicates(found: Iterable[tuple[Path, Campaign]], include: Path) -> list[CampaignFileError]:
+    # None of them is loaded: nobody can tell which one was meant, and one of them would text people.
+    shown = {shown_path(path, include): campaign.campaign_id for path, campaign in found}
+    return [
+        CampaignFileError(
+            f"{name}:1: campaign_id: {campaign_id!r} is also the id of "
+            f"{', '.join(other for other in shown if other != name)}. Rename all but one; none is loaded."
+        )
+        for name, campaign_id in shown.items()
+    ]
+
+
+def _load(path: Path, include: Path, senders: Senders) -> Campaign:
+    shown = shown_path(path, include)
+    document = read_document(path, shown)
+    problems = Problems(shown, document)
+    data = remove_unknown_keys(document.data, (Campaign,), problems, below=_BELOW)
+    data["campaign_id"] = _campaign_id(data, path, problems)
+    data["sender"] = senders.resolve(data.get("sender"), problems)
+    if isinstance(data.get("segment"), dict):
+        data["segment"] = _with_query(data["segment"], include, problems)
+    campaign = validate(Campaign, data, problems, _to_path)
+    if problems or campaign is None:
+        raise problems.error()
+    return campaign
+
+
+def _to_path(location: KeyPath) -> KeyPath | None:
+    if location[:1] == ("sender",):
+        return None  # resolved already, or a problem already
+    if location[:1] == ("segment",):
+        return ("segment", *location[2:])  # pydantic names the kind of segment second
+    return location
+
+
+def _campaign_id(data: dict[str, Any], path: Path, problems: Problems) -> object:
+    campaign_id = data.get("campaign_id", path.stem)
+    if campaign_id != path.stem:
+        problems.add(
+            ("campaign_id",),
+            f"{campaign_id!r} is not the name of the file. Rename the file to {campaign_id}.yaml, or remove the key.",
+        )
+    return campaign_id
+
+
+def _with_query(segment: dict[str, Any], include: Path, problems: Problems) -> dict[str, Any]:
+    sql = segment.get("sql")
+    if sql is None:
+        return segment
+    if segment.get("query") is not None:
+        problems.add(("segment", "query"), "sql and query exclude one another. Remove one of them.")
+        return segment
+    try:
+        return segment | {"query": _read_query(sql, include)} if isinstance(sql, str) else segment
+    except ValueError as error:
+        problems.add(("segment", "sql"), str(error))
+        return segment
+
+
+def _read_query(sql: str, include: Path) -> str:
+    """Read a query's file.
+
+    :raises ValueError: saying what is wrong with the file, and the remedy.
+    """
+    path = include / below_include(sql, (".sql",))
+    if not path.resolve().is_relative_to(include.resolve()):
+        raise ValueError(f"{sql!r} is a link out of the include folder. Put the file itself there.")
+    try:
+        query = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        known = (file.relative_to(include).as_posix() for file in include.rglob("*.sql"))
+        remedy = did_you_mean(sql, known, "Create it.")
+        raise ValueError(f"{sql!r} does not exist below {include.name}/. {remedy}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{sql!r} is not UTF-8. Save it as UTF-8.") from None
+    except OSError as error:
+        raise ValueError(f"{sql!r} cannot be read: {error.strerror}. Check it and its rights.") from None
+    if not query.strip():
+        raise ValueError(f"{sql!r} is empty. Write a query that gives one row per recipient.")
+    return query

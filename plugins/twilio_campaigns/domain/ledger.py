@@ -1,0 +1,157 @@
+"""What the ledger knows of a message, and how an observation changes it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+
+from twilio_campaigns.domain.errors import error_entry
+from twilio_campaigns.domain.message import Fact, Observation, event_id, facts_of
+from twilio_campaigns.domain.status import Status, provider_rank
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+    from uuid import UUID
+
+
+class _Ordered(Protocol):
+    def __lt__(self, other: Self, /) -> bool: ...
+
+
+_T = TypeVar("_T", bound=_Ordered)
+
+
+def least(left: _T | None, right: _T | None) -> _T | None:
+    """Give the lesser of two values, either of which may be missing; as SQL's ``LEAST``."""
+    if left is None or right is None:
+        return left if right is None else right
+    return min(left, right)
+
+
+def greatest(left: _T | None, right: _T | None) -> _T | None:
+    """Give the greater of two values, either of which may be missing; as SQL's ``GREATEST``."""
+    if left is None or right is None:
+        return left if right is None else right
+    return max(left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds of one accepted message; the columns of the same names."""
+
+    provider_status: str | None = None
+    status: Status | None = None
+    status_code: int | None = None
+    number_of_message_parts: int | None = None
+    sent_at: datetime | None = None
+    final_at: datetime | None = None
+    price: Decimal | None = None
+    price_unit: str | None = None
+    from_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventDraft:
+    """One event before the warehouse adds what the ledger row says."""
+
+    event_id: UUID
+    message_key: UUID
+    status: Status
+    occurred_at: datetime
+    source: str
+    status_code: int | None = None
+    provider_status: str | None = None
+
+    def merged(self, other: EventDraft) -> EventDraft:
+        """Merge two drafts of the same event; the same rule as the warehouse's upsert."""
+        return replace(
+            self,
+            occurred_at=min(self.occurred_at, other.occurred_at),
+            status_code=least(self.status_code, other.status_code),
+            provider_status=least(self.provider_status, other.provider_status),
+        )
+
+
+_FINAL_RANK: Final = Status.FAILED.rank
+
+
+def is_refused(code: int | None) -> bool:
+    """Whether Twilio's error code says that the message was refused rather than lost on its way."""
+    entry = error_entry(code)
+    return entry is not None and entry.refused
+
+
+def facts(observation: Observation) -> tuple[Fact, ...]:
+    """Every status that this observation proves; empty for a provider status that we have never seen."""
+    return facts_of(observation, refused=is_refused(observation.error_code))
+
+
+def merge(known: Known, observation: Observation) -> Known:
+    """Give what is known after this observation. Commutative, associative and idempotent.
+
+    An unseen provider status changes nothing.
+    """
+    proven = facts(observation)
+    if not proven:
+        return known
+    sent = next((fact.occurred_at for fact in proven if fact.status is Status.SENT), None)
+    status, code, final_at = _greater(known, proven[-1])
+    return Known(
+        provider_status=_greater_word(known.provider_status, observation.provider_status),
+        status=status,
+        status_code=code,
+        number_of_message_parts=greatest(known.number_of_message_parts, observation.parts),
+        sent_at=least(known.sent_at, sent),
+        final_at=final_at,
+        price=greatest(known.price, observation.price),
+        price_unit=least(known.price_unit, observation.price_unit),
+        from_number=least(known.from_number, observation.from_number),
+    )
+
+
+def _greater(known: Known, fact: Fact) -> tuple[Status, int | None, datetime | None]:
+    occurred_at = fact.occurred_at if fact.status.rank >= _FINAL_RANK else None
+    if known.status is None or known.status.rank < fact.status.rank:
+        return fact.status, fact.status_code, occurred_at
+    if known.status is fact.status:
+        return known.status, least(known.status_code, fact.status_code), least(known.final_at, occurred_at)
+    return known.status, known.status_code, known.final_at
+
+
+def _greater_word(known: str | None, observed: str) -> str:
+    return observed if known is None or provider_rank(known) < provider_rank(observed) else known
+
+
+def tells_nothing_new(known: Known, observation: Observation) -> bool:
+    """Whether this observation equals what the ledger holds, so that neither row nor event need be touched.
+
+    Merely changing nothing in the ledger is not enough: an older observation that arrives late may still bring
+    an event that nobody recorded.
+    """
+    return (
+        known.provider_status == observation.provider_status
+        and (known.status_code == observation.error_code or known.status is Status.DELIVERED)
+        and merge(known, observation) == known
+        and facts(observation)[-1].status is known.status
+    )
+
+
+def event_drafts(key: UUID, observation: Observation) -> list[EventDraft]:
+    """Events that one observation proves. The provider's word stands at the status that it names itself.
+
+    The number of parts belongs to the message, not to one status: the warehouse gives every event the ledger's.
+    """
+    proven = facts(observation)
+    return [
+        EventDraft(
+            event_id=event_id(key, fact.status),
+            message_key=key,
+            status=fact.status,
+            occurred_at=fact.occurred_at,
+            source=observation.source,
+            status_code=fact.status_code,
+            provider_status=observation.provider_status if fact is proven[-1] else None,
+        )
+        for fact in proven
+    ]

@@ -1,0 +1,112 @@
+"""A message on its way out, and what was observed of it later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid5
+
+from twilio_campaigns.domain.status import IMPLIES_SENT, Source, Status, status_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
+#: Namespace of every deterministic id. Never change it: ids of old rows would no longer be found.
+NAMESPACE: Final = UUID("6f0c0b8e-7d53-5c3e-9b57-2f2c1f8a3d10")
+
+
+def event_id(key: UUID, status: Status) -> UUID:
+    """Deterministic id of the one event that says that this message reached this status."""
+    return uuid5(NAMESPACE, f"{key}|{status}")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """One create request, ready to send.
+
+    :param to_number: E.164.
+    :param from_number: E.164, short code or alphanumeric sender; or ``None`` with a Messaging Service.
+    :param messaging_service_sid: ``MG…``; or ``None`` with a number.
+    :param body: text, or ``None`` with a Content template.
+    :param media_urls: up to ten public URLs.
+    :param content_sid: ``HX…`` of a Content template.
+    :param content_variables: JSON object as text, as Twilio wants it.
+    :param estimated_parts: text segments by our own count, at least 1.
+    """
+
+    to_number: str
+    from_number: str | None = None
+    messaging_service_sid: str | None = None
+    body: str | None = None
+    media_urls: tuple[str, ...] = ()
+    content_sid: str | None = None
+    content_variables: str | None = None
+    validity_period: int | None = None
+    estimated_parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one source said about one message at one moment.
+
+    :param sid: Twilio's id of the message.
+    :param provider_status: Twilio's word.
+    :param direction: ``outbound-api``, ``inbound`` …
+    :param created_at: Twilio's ``date_created``.
+    :param sent_at: Twilio's ``date_sent``; ``None`` until it has left.
+    :param updated_at: Twilio's ``date_updated``; for a webhook the time of receipt.
+    :param error_code: Twilio's error code.
+    :param parts: text segments, ``None`` while Twilio says 0.
+    :param price: positive amount in ``price_unit``, ``None`` until billed.
+    """
+
+    sid: str
+    provider_status: str
+    direction: str
+    created_at: datetime
+    updated_at: datetime
+    source: Source
+    sent_at: datetime | None = None
+    error_code: int | None = None
+    parts: int | None = None
+    price: Decimal | None = None
+    price_unit: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    messaging_service_sid: str | None = None
+    body: str | None = None
+
+    @property
+    def is_inbound(self) -> bool:
+        """Whether somebody wrote to us."""
+        return self.direction == "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One status that one observation proves, with the moment at which it was reached."""
+
+    status: Status
+    occurred_at: datetime
+    status_code: int | None = None
+
+
+def facts_of(observation: Observation, *, refused: bool) -> tuple[Fact, ...]:
+    """Every status that one observation of an outbound message implies, in order of rank.
+
+    A message first seen as ``delivered`` was also enqueued and sent: nobody has to have watched. Depends on
+    nothing but the observation, which is what makes order and repetition harmless.
+
+    :param refused: whether its error code says that the message was refused rather than lost on the way.
+    """
+    status = status_of(observation.provider_status, refused=refused)
+    if status is None:
+        return ()
+    facts = [Fact(Status.ENQUEUED, observation.created_at)]
+    if observation.provider_status in IMPLIES_SENT:
+        facts.append(Fact(Status.SENT, observation.sent_at or observation.updated_at))
+    if status.is_final:
+        code = observation.error_code if status is not Status.DELIVERED else None
+        facts.append(Fact(status, observation.updated_at, code))
+    return tuple(facts)

@@ -1,0 +1,106 @@
+"""Every duration that the protocols name, in one place, so that tests and demos take seconds.
+
+Each value may be set by an environment variable ``TWILIO_CAMPAIGNS__<NAME>``; the defaults are those of
+PROTOCOLS.md and right for production.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from twilio_campaigns.domain.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "TWILIO_CAMPAIGNS__"
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(value: Any) -> Any:  # noqa: ANN401 - pydantic hands over whatever it was given
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if text[-1:] in _UNITS:
+        return timedelta(seconds=float(text[:-1]) * _UNITS[text[-1]])
+    return timedelta(seconds=float(text))
+
+
+def _durations(value: Any) -> Any:  # noqa: ANN401 - the same
+    return [_duration(item) for item in value.split(",")] if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+
+
+class Settings(BaseModel):
+    """Settings of this deployment.
+
+    :param include: folder of campaigns, segments and senders; next to the DAGs folder when empty.
+    :param db_schema: warehouse schema (variable ``TWILIO_CAMPAIGNS__SCHEMA``).
+    :param post_window: how long after a claim a POST may still start.
+    :param lease: how long a claim is nobody else's.
+    :param tracking_window: how long after acceptance a message is looked after.
+    :param ladder: ages at which an open message is looked at.
+    :param settle_unpriced_after: how long after its final status a message waits for its price.
+    :param reserve_depth: how far ahead of now a sender's capacity may be reserved.
+    :param min_wait: shortest pause between two passes over a day: what falls due meanwhile is read together.
+    :param max_wait: longest pause between two passes while a day is fresh.
+    :param wait_in_place: pauses shorter than this are slept, longer ones are deferred to the triggerer.
+    :param fetch_concurrency: fetches of single messages at a time.
+    :param young: how long a 404 on a message means "later" rather than "lost".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    include: Path | None = None
+    db_schema: str = Field(default="messaging", pattern=r"^[a-z_][a-z0-9_]{0,62}$", alias="schema")
+    post_window: Duration = timedelta(seconds=20)
+    lease: Duration = timedelta(minutes=10)
+    tracking_window: Duration = timedelta(days=4)
+    ladder: Annotated[tuple[timedelta, ...], BeforeValidator(_durations)] = tuple(
+        timedelta(minutes=minutes)
+        for minutes in (1, 5, 15, 60, 3 * 60, 6 * 60, 12 * 60, 24 * 60, 48 * 60, 72 * 60, 96 * 60)
+    )
+    settle_unpriced_after: Duration = timedelta(hours=48)
+    reserve_depth: Duration = timedelta(seconds=2)
+    min_wait: Duration = timedelta(seconds=30)
+    max_wait: Duration = timedelta(minutes=15)
+    wait_in_place: Duration = timedelta(minutes=1)
+    fetch_concurrency: int = Field(default=20, ge=1, le=100)
+    young: Duration = timedelta(hours=24)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every ``TWILIO_CAMPAIGNS__*`` variable.
+
+        :raises ConfigurationError: for an unknown or unreadable one, by name.
+        """
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and value
+        }
+        try:
+            return cls.model_validate(given)
+        except (ValidationError, ValueError) as error:
+            raise ConfigurationError(_explain(error)) from None
+
+
+def _explain(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"A {PREFIX}* environment variable cannot be read: {error}."
+    lines = []
+    for problem in error.errors():
+        name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(sorted(PREFIX + (f.alias or n).upper() for n, f in Settings.model_fields.items()))
+            lines.append(f"Environment variable {name} is no setting of ours. Unset it, or use one of: {known}.")
+        else:
+            lines.append(f"Environment variable {name}: {problem['msg']}. Write durations as 90s, 15m, 4h or 4d.")
+    return "\n".join(lines)

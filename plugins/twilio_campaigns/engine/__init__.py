@@ -1,0 +1,1 @@
+"""The heart, without Airflow: freeze an audience, send it, reconcile it."""

@@ -1,0 +1,1 @@
+"""Everything that knows Twilio's API: settings, client, the outcome of an answer."""

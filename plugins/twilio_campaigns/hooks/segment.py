@@ -1,0 +1,152 @@
+"""Reads segments: through any Airflow SQL connection, or from CSV and Parquet files.
+
+Rows come in chunks, so that memory does not grow with the audience. Values are what the source says: numbers
+stay numbers of their own kind, ids such as 17 never become 17.0, and whatever stands for "no value" in a
+database, in pandas or in a file is ``None``.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from twilio_campaigns.domain.campaign_files import resolve_segment
+from twilio_campaigns.domain.exceptions import AudienceError, TransientError
+from twilio_campaigns.domain.segment import FileSegment, SqlSegment
+from twilio_campaigns.hooks.segment_files import Table, open_csv, open_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+    from sqlalchemy import Engine
+
+
+def read_segment(
+    segment: SqlSegment | FileSegment, include: Path, *, chunk_rows: int = 5000
+) -> Iterator[list[dict[str, object]]]:
+    """Read a segment, chunk by chunk; an empty segment gives no chunk.
+
+    :param segment: the query or file of a campaign.
+    :param include: the include folder, for files.
+    :param chunk_rows: rows per chunk, and rows that a database hands over at a time.
+    :raises AudienceError: the segment cannot be read, or lacks a column; the message says what to do.
+    :raises TransientError: the database is out of reach or gave up.
+    :raises CampaignFileError: the file of a query cannot be read.
+    """
+    with _open(segment, include, chunk_rows) as table:
+        _check_columns(table, segment)
+        for rows in table.chunks:
+            if rows:
+                yield _records(table.columns, rows)
+
+
+def _open(segment: SqlSegment | FileSegment, include: Path, chunk_rows: int) -> AbstractContextManager[Table]:
+    segment = resolve_segment(segment, include)
+    if isinstance(segment, SqlSegment):
+        return _open_query(segment, chunk_rows)
+    path = include / segment.file
+    if not path.resolve().is_relative_to(include.resolve()):
+        raise AudienceError(f"{segment.file} is a link out of the include folder. Put the file itself there.")
+    if not path.is_file():
+        raise AudienceError(f"{segment.file} does not exist below {include.name}/. Put the file there.")
+    open_file = open_csv if path.suffix.lower() == ".csv" else open_parquet
+    return open_file(path, segment.file, chunk_rows)
+
+
+@contextmanager
+def _open_query(segment: SqlSegment, chunk_rows: int) -> Iterator[Table]:
+    name = segment.sql or f"the query on {segment.connection}"
+    engine = _engine(segment.connection)
+    try:
+        with engine.connect() as connection:
+            # A named cursor where the database has them; read only, because tasks run again; no parameters,
+            # or else the driver takes a % in the query for one.
+            options = connection.execution_options(
+                stream_results=True, yield_per=chunk_rows, no_parameters=True, postgresql_readonly=True
+            )
+            result = options.exec_driver_sql(segment.query or "")
+            if not result.returns_rows:
+                raise AudienceError(f"{name} gives no rows. Write a SELECT with one row per recipient.")
+            yield Table(name, list(result.keys()), result.partitions(chunk_rows))
+    except (OperationalError, InterfaceError) as error:
+        raise TransientError(f"{name} could not be read to its end: {_reason(error)}. Trying again helps.") from error
+    except DataError as error:
+        # Only the kind, and not the cause: the database quotes the value, which may be somebody's number.
+        kind = type(error.orig).__name__
+        raise AudienceError(f"{name} fails: {kind}. Correct the query or the row.") from None
+    except SQLAlchemyError as error:
+        raise AudienceError(f"{name} fails: {_reason(error)}. Correct the query.") from error
+    finally:
+        engine.dispose()
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Say what the database said, its first line only: further ones quote rows."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return next(iter(str(cause).strip().splitlines()), type(cause).__name__).rstrip(".")
+
+
+def _engine(connection_id: str) -> Engine:
+    hook = _hook(connection_id)
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if getattr(hook, "dialect_name", None) == "postgresql":
+        # The hook's URL leaves out the extras of the connection, such as sslmode; its own connections do not.
+        options["creator"] = hook.get_conn
+    try:
+        return hook.get_sqlalchemy_engine(engine_kwargs=options)
+    except (SQLAlchemyError, NotImplementedError, ImportError) as error:
+        raise AudienceError(
+            f"Airflow connection {connection_id!r} cannot be used through SQLAlchemy ({error}). "
+            "Install the driver and SQLAlchemy dialect of this database, or export the segment to a file."
+        ) from error
+
+
+def _hook(connection_id: str) -> DbApiHook:
+    try:
+        hook = BaseHook.get_hook(connection_id)
+    except AirflowNotFoundException:
+        raise AudienceError(
+            f"there is no Airflow connection {connection_id!r}. Create it in Airflow, or set "
+            f"AIRFLOW_CONN_{connection_id.upper()}."
+        ) from None
+    except (AirflowException, ImportError) as error:
+        raise AudienceError(f"Airflow connection {connection_id!r}: {error}. Install its provider.") from error
+    if not hasattr(hook, "get_sqlalchemy_engine"):
+        raise AudienceError(
+            f"Airflow connection {connection_id!r} is not an SQL database. Name one that is, or use a file."
+        )
+    return cast("DbApiHook", hook)
+
+
+def _check_columns(table: Table, segment: SqlSegment | FileSegment) -> None:
+    twice = sorted({column for column in table.columns if table.columns.count(column) > 1})
+    if twice:
+        raise AudienceError(f"{table.name} has column {twice[0]!r} twice. Give each column a name of its own.")
+    for column in (segment.customer_id_column, segment.phone_column):
+        if column not in table.columns:
+            close = get_close_matches(column, table.columns, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise AudienceError(
+                f"{table.name} has no column {column!r}. {hint}It has {', '.join(table.columns)}. "
+                "Rename it, or set customer_id_column and phone_column of the campaign's segment."
+            )
+
+
+def _records(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[dict[str, object]]:
+    # Objects as they are: with types of its own pandas makes floats of integers beside a null, and texts of
+    # decimals. Imported here because Airflow imports this module whenever it parses DAGs.
+    import pandas as pd
+
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=list(columns), dtype=object)
+    values = frame.to_numpy(dtype=object, copy=True)
+    values[frame.isna().to_numpy()] = None
+    return [dict(zip(columns, row, strict=True)) for row in values.tolist()]

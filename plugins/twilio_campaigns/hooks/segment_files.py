@@ -1,0 +1,105 @@
+"""Opens CSV and Parquet files as tables that are read in chunks."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from twilio_campaigns.domain.exceptions import AudienceError
+
+if TYPE_CHECKING:
+    from _csv import Reader
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An open source of rows.
+
+    :param name: as people know it.
+    :param columns: names, in order.
+    :param chunks: rows, some at a time.
+    """
+
+    name: str
+    columns: list[str]
+    chunks: Iterable[Sequence[Sequence[object]]]
+
+
+@contextmanager
+def open_csv(path: Path, name: str, chunk_rows: int) -> Iterator[Table]:
+    """Open a CSV file: UTF-8, commas, a header. All values are texts, and an empty one is no value.
+
+    :param name: the file as people know it.
+    :raises AudienceError: naming the line that cannot be read.
+    """
+    with path.open("rb") as file:
+        reader = csv.reader(_lines(file, name), strict=True)
+        rows = _checked(reader, name)
+        header = [(column or "").strip() for column in next(rows, [])]
+        if not header:
+            raise AudienceError(f"{name} is empty. Write a header with the names of the columns.")
+        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+            raise AudienceError(f"{name}:1: the columns are not separated by commas. Export it with commas.")
+        yield Table(name, header, _chunks(rows, chunk_rows))
+
+
+def _lines(file: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        try:
+            yield line.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").decode("utf-8")
+        except UnicodeDecodeError:
+            raise AudienceError(f"{name}:{number}: the line is not UTF-8. Save the file as UTF-8.") from None
+
+
+def _checked(reader: Reader, name: str) -> Iterator[list[str | None]]:
+    """Rows that have as many values as the first one; blank lines are left out."""
+    width = 0
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise AudienceError(f"{name}:{reader.line_num}: {error}. Check the quotes of this line.") from None
+        if row is None:
+            return
+        if not row:
+            continue
+        width = width or len(row)
+        if len(row) != width:
+            raise AudienceError(
+                f"{name}:{reader.line_num}: the row has {len(row)} values, and the header has {width}. "
+                "Put values with a comma in double quotes, or remove what is too much."
+            )
+        yield [value or None for value in row]
+
+
+def _chunks(rows: Iterator[list[str | None]], chunk_rows: int) -> Iterator[list[list[str | None]]]:
+    while chunk := list(islice(rows, chunk_rows)):
+        yield chunk
+
+
+@contextmanager
+def open_parquet(path: Path, name: str, chunk_rows: int) -> Iterator[Table]:
+    """Open a Parquet file.
+
+    :param name: the file as people know it.
+    :raises AudienceError: the file is none.
+    """
+    # Imported here because Airflow imports this module whenever it parses DAGs.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            batches = file.iter_batches(batch_size=chunk_rows)
+            rows = (list(zip(*(column.to_pylist() for column in batch.columns), strict=True)) for batch in batches)
+            yield Table(name, list(file.schema_arrow.names), rows)
+    except (pa.ArrowException, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise AudienceError(f"{name} cannot be read as Parquet: {reason}. Write it again.") from error

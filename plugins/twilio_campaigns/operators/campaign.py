@@ -1,0 +1,212 @@
+"""The tasks of a campaign's DAG: freeze the audience, send its batches, report."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from twilio_campaigns.domain.campaign_files import resolve_segment
+from twilio_campaigns.domain.exceptions import ConfigurationError, UnfinishedError
+from twilio_campaigns.domain.settings import Settings
+from twilio_campaigns.domain.status import RunState
+from twilio_campaigns.engine.freeze import freeze_audience
+from twilio_campaigns.engine.report import report_on
+from twilio_campaigns.engine.send import BatchSender, campaign_of
+from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.hooks.errors import no_retry
+from twilio_campaigns.hooks.segment import read_segment
+from twilio_campaigns.hooks.twilio import TwilioHook
+from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
+from twilio_campaigns.warehouse.audience import Run
+from twilio_campaigns.warehouse.ledger import Ledger, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from twilio_campaigns.domain.campaign import Campaign
+    from twilio_campaigns.warehouse.connection import Warehouse
+    from twilio_campaigns.warehouse.ledger import RunRecord
+
+
+def run_of(context: Context, campaign_id: str) -> Run:
+    """Name the campaign run that this DAG run is.
+
+    Keyed by the logical date, which clearing and re-running keep; by the run id where Airflow gives none. The
+    run's type is no key: a reprocessing backfill rewrites it.
+    """
+    dag_run = context["dag_run"]
+    logical_date = dag_run.logical_date
+    moment = logical_date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if logical_date else dag_run.run_id
+    return Run(
+        run_key=f"{campaign_id}/{moment}",
+        campaign_id=campaign_id,
+        dag_id=dag_run.dag_id,
+        dag_run_id=dag_run.run_id,
+        logical_date=logical_date.astimezone(UTC) if logical_date else None,
+    )
+
+
+class TwilioPrepareAudienceOperator(BaseOperator):
+    """Freeze a campaign's audience into the ledger, once per run; gives the numbers of its batches.
+
+    Re-running it changes nothing: a frozen run keeps its audience, whatever segment and file say by then.
+
+    :param campaign: the campaign.
+    :param include: folder against which the segment's files are found.
+    """
+
+    def __init__(self, *, campaign: Campaign, include: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.campaign = campaign
+        self.include = include
+
+    def execute(self, context: Context) -> list[int]:
+        """Freeze the audience.
+
+        :raises AirflowSkipException: for a run that is too late to text anybody.
+        :raises AirflowFailException: for a segment or setting that a person has to mend.
+        """
+        run = run_of(context, self.campaign.campaign_id)
+        include = Path(self.include) if self.include else Path.cwd()
+        with no_retry(), WarehouseHook(self.campaign.warehouse_connection).get_conn() as warehouse:
+            # A campaign made in Python may name an SQL file: the spec that is frozen holds the text itself.
+            segment = resolve_segment(self.campaign.segment, include)
+            campaign = self.campaign.model_copy(update={"segment": segment})
+            frozen = freeze_audience(warehouse, run, campaign, lambda: read_segment(segment, include))
+        if frozen.state is RunState.TOO_LATE:
+            raise AirflowSkipException(
+                f"Run {run.run_key} is later than max_lateness ({campaign.max_lateness}) after its logical date. "
+                "Nobody is texted."
+            )
+        self.log.info("Run %s: %d batches.", run.run_key, len(frozen.batches))
+        return frozen.batches
+
+
+class TwilioCampaignSendOperator(BaseOperator):
+    """Send one batch of a frozen audience, each message at most once.
+
+    What is sent, and by whom, was fixed when the audience was frozen; nothing is read from the campaign's file
+    here. A retry and a cleared task go on with what is still planned.
+
+    :param campaign_id: the campaign.
+    :param batch_no: which batch; mapped over what `prepare_audience` gives.
+    :param warehouse_conn_id: connection of the ledger.
+    :param width: requests under way at a time.
+    """
+
+    template_fields: Sequence[str] = ("batch_no",)
+    ui_color = "#f9d7dc"
+
+    def __init__(
+        self,
+        *,
+        campaign_id: str,
+        batch_no: int,
+        warehouse_conn_id: str = DEFAULT_CONNECTION,
+        width: int = 100,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
+    ) -> None:
+        super().__init__(**kwargs)
+        self.campaign_id = campaign_id
+        self.batch_no = batch_no
+        self.warehouse_conn_id = warehouse_conn_id
+        self.width = width
+        self._kill_sender: Any = None
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Send what is planned; give how many messages this try sent.
+
+        :raises UnfinishedError: when rows of the batch are left that another try may send.
+        :raises AirflowFailException: when Twilio refuses the account or the sender.
+        """
+        run_key = run_of(context, self.campaign_id).run_key
+        settings = Settings.from_environ(os.environ)
+        with no_retry(), WarehouseHook(self.warehouse_conn_id, settings).get_conn() as warehouse:
+            return asyncio.run(self._send(Ledger(warehouse), run_key, settings))
+
+    async def _send(self, ledger: Ledger, run_key: str, settings: Settings) -> dict[str, int]:
+        run = await asyncio.to_thread(ledger.run, run_key)
+        if run is None:
+            raise ConfigurationError(f"Run {run_key} has no frozen audience. Clear its task `prepare_audience`.")
+        campaign = campaign_of(run.spec)
+        twilio_settings = await TwilioHook(campaign.connection).aget_settings()
+        async with TwilioGateway(twilio_settings, max_connections=self.width) as twilio:
+            sender = BatchSender(ledger, twilio, campaign, settings, width=self.width)
+            loop = asyncio.get_running_loop()
+            self._kill_sender = lambda: loop.call_soon_threadsafe(sender.kill)
+            try:
+                left = await sender.send(run_key, self.batch_no)
+            finally:
+                self._kill_sender = None
+                tally = sender.tally
+                self.log.info(
+                    "Batch %d: this try sent %d, %d were refused, %d given back, %d are unknown, %d set aside.",
+                    self.batch_no,
+                    tally.accepted,
+                    tally.refused,
+                    tally.released,
+                    tally.unknown,
+                    tally.moved_aside,
+                )
+        run = await asyncio.to_thread(ledger.run, run_key)
+        self._judge(run, left, killed=sender.stopped)
+        return {"sent": tally.accepted, "refused": tally.refused}
+
+    def _judge(self, run: RunRecord | None, left: Progress, *, killed: bool) -> None:
+        if killed:
+            raise UnfinishedError(f"The task was told to end; {left.planned} messages of the batch stay planned.")
+        if left.planned and run is not None:
+            self.log.warning(
+                "Run %s is %s: %d messages of the batch stay planned.", run.run_key, run.state, left.planned
+            )
+
+    def on_kill(self) -> None:
+        """Stop claiming and posting, record what is known; Airflow ends the task 5 s later."""
+        if self._kill_sender is not None:
+            self._kill_sender()
+
+
+class TwilioCampaignReportOperator(BaseOperator):
+    """Say what became of a campaign run, and fail while anybody's message has no outcome.
+
+    Runs whatever became of the batches (`trigger_rule="all_done"`), so that a green run means what it says.
+
+    :param campaign_id: the campaign.
+    :param warehouse_conn_id: connection of the ledger.
+    """
+
+    def __init__(
+        self,
+        *,
+        campaign_id: str,
+        warehouse_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
+    ) -> None:
+        super().__init__(**kwargs)
+        self.campaign_id = campaign_id
+        self.warehouse_conn_id = warehouse_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Log the run's figures and give them.
+
+        :raises UnfinishedError: while rows are planned, claimed or unknown.
+        """
+        run_key = run_of(context, self.campaign_id).run_key
+        with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
+            return self._report(warehouse, run_key)
+
+    def _report(self, warehouse: Warehouse, run_key: str) -> dict[str, int]:
+        report = report_on(warehouse, run_key)
+        for line in report.lines():
+            self.log.info(line)
+        if report.left and report.state not in {RunState.STOPPED, RunState.PAUSED}:
+            raise UnfinishedError(report.unfinished())
+        return report.figures()

@@ -1,0 +1,99 @@
+"""The sensor that follows one UTC day's messages until every one is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+from airflow.sdk import BaseSensorOperator
+
+from twilio_campaigns.domain.settings import Settings
+from twilio_campaigns.engine.reconcile import Look, Reconciler
+from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.hooks.errors import no_retry
+from twilio_campaigns.hooks.twilio import TwilioHook
+from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from airflow.sdk import Context
+
+    from twilio_campaigns.gateway.settings import TwilioSettings
+
+#: HTTP connections per account at a time while reading.
+CONNECTIONS = 20
+
+
+class TwilioReconcileSensor(BaseSensorOperator):
+    """Reconcile the messages that Twilio accepted on one UTC day, until all are settled.
+
+    The day is that of the run's logical date. A fresh start reads the whole day and repairs its events, so that
+    a backfill, a cleared task and a retry mean the same; afterwards only what is due is read. Between two looks
+    it waits in place when the pause is short and defers to the triggerer when it is long: it holds no worker
+    slot then.
+
+    :param warehouse_conn_id: connection of ledger and events. The Twilio connections are those under which the
+        messages were sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        warehouse_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
+    ) -> None:
+        super().__init__(**kwargs)
+        self.warehouse_conn_id = warehouse_conn_id
+
+    def execute(self, context: Context) -> None:
+        """Read the whole day, then follow it."""
+        self._follow(_day_of(context), full_read=True)
+
+    def resume(self, context: Context, event: Any = None) -> None:  # noqa: ANN401, ARG002 - Airflow's call
+        """Follow the day on after a deferral; the trigger's event says nothing that we need."""
+        self._follow(_day_of(context), full_read=False)
+
+    def _follow(self, day: date, *, full_read: bool) -> None:
+        settings = Settings.from_environ(os.environ)
+        with no_retry(), WarehouseHook(self.warehouse_conn_id, settings).get_conn() as warehouse:
+            reconciler = Reconciler(warehouse, _gateways(), settings)
+            while True:
+                look = asyncio.run(reconciler.look(day, full_read=full_read))
+                full_read = False
+                self.log.info("Day %s: %s", day, look.summary)
+                if look.finished:
+                    self.log.info("Day %s is settled.", day)
+                    return
+                pause = look.wake_at - warehouse.now()
+                if pause > settings.wait_in_place:
+                    break
+                time.sleep(max(0.0, pause.total_seconds()))
+        self._defer(day, look)
+
+    def _defer(self, day: date, look: Look) -> None:
+        self.log.info("Day %s is looked at again at %s.", day, look.wake_at.isoformat(timespec="seconds"))
+        self.defer(trigger=DateTimeTrigger(moment=look.wake_at), method_name="resume")
+
+
+def _gateways() -> Callable[[str], Awaitable[TwilioGateway]]:
+    """Make gateways from connections; each connection is read once per process."""
+    known: dict[str, TwilioSettings] = {}
+
+    async def gateway_of(connection_id: str) -> TwilioGateway:
+        if connection_id not in known:
+            known[connection_id] = await TwilioHook(connection_id).aget_settings()
+        return TwilioGateway(known[connection_id], max_connections=CONNECTIONS)
+
+    return gateway_of
+
+
+def _day_of(context: Context) -> date:
+    """Give the UTC day of the run's logical date; of its start for runs made without one."""
+    dag_run = context["dag_run"]
+    moment: datetime = dag_run.logical_date or dag_run.run_after
+    return moment.astimezone(UTC).date()

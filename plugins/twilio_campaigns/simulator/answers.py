@@ -1,0 +1,142 @@
+"""What goes over the wire: dates, resources, pages, errors, as in Twilio's OpenAPI description."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twilio_campaigns.simulator.store import Message
+
+API_VERSION: Final = "2010-04-01"
+
+#: Short texts of the codes that this simulator answers with.
+MESSAGES: Final = {
+    20001: "Invalid parameter value",
+    20003: "Authenticate",
+    20007: "PageSize must be between 1 and 1000",
+    20009: "The message is not in a final state",
+    20404: "The requested resource was not found",
+    21211: "The 'To' number is not a valid phone number",
+    21212: "The 'From' number is not a valid sender",
+    21408: "Sending to this region is not enabled for the account",
+    21481: "Invalid page token",
+    21602: "A message needs a body, media or a content template",
+    21603: "A 'From' or 'MessagingServiceSid' is required",
+    21604: "A 'To' number is required",
+    21606: "The 'From' number cannot send messages for this account",
+    21610: "The recipient has unsubscribed",
+    21611: "The queue of the 'From' number is full",
+    21612: "The 'To' number cannot be reached from this sender",
+    21614: "The 'To' number is not a mobile number",
+    21617: "The body has more than 1600 characters",
+    21620: "A media URL is invalid",
+    21623: "Too many media URLs",
+    21654: "ContentVariables need a ContentSid",
+    21656: "ContentVariables are not a JSON object of texts",
+    30409: "The message is too far on its way to be canceled",
+    35111: "SendAt is missing",
+    35114: "SendAt is not a timestamp",
+    35115: "SendAt must lie between 5 minutes and 35 days ahead",
+    35118: "Scheduling needs a Messaging Service",
+}
+
+
+class TwilioError(Exception):
+    """An answer with one of Twilio's error codes."""
+
+    def __init__(self, code: int, status: int = 400) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+
+    def body(self) -> dict[str, Any]:
+        """Give the error as Twilio writes it."""
+        return {
+            "code": self.code,
+            "message": MESSAGES[self.code],
+            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
+            "status": self.status,
+        }
+
+
+class NotFoundError(TwilioError):
+    """There is no such resource."""
+
+    def __init__(self) -> None:
+        super().__init__(20404, 404)
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401
+    """Give a JSON answer."""
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return Response(body, status, dict(headers or {}), "application/json")
+
+
+def rfc2822(moment: float) -> str:
+    """Write a date as the API does, whole seconds in UTC."""
+    return format_datetime(datetime.fromtimestamp(int(moment), UTC))
+
+
+def iso(moment: float | None) -> str | None:
+    """Write a date of the simulator's own truth, to the microsecond."""
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+
+
+def message_resource(message: Message, account: str, now: float) -> dict[str, Any]:
+    """Render a message as it looks at a moment: all twenty properties."""
+    status = message.status_at(now)
+    uri = f"/{API_VERSION}/Accounts/{account}/Messages/{message.sid}"
+    has_code = message.life.code is not None and status in {"failed", "undelivered"}
+    # A Messaging Service does not know the number of parts before it has picked the sender.
+    parts = 0 if status in {"accepted", "scheduled"} else message.parts
+    chosen = message.from_ if message.service is None or status not in {"accepted", "scheduled"} else None
+    return {
+        "body": message.body,
+        "num_segments": str(parts),
+        "direction": message.direction,
+        "from": chosen,
+        "to": message.to,
+        "date_updated": rfc2822(message.updated_at(now)),
+        "price": f"-{message.price:.5f}" if message.is_priced_at(now) else None,
+        "error_message": MESSAGES.get(message.life.code or 0, "Delivery failed") if has_code else None,
+        "uri": f"{uri}.json",
+        "account_sid": account,
+        "num_media": str(len(message.media) - len(message.deleted_media)),
+        "status": status,
+        "messaging_service_sid": message.service,
+        "sid": message.sid,
+        "date_sent": rfc2822(message.sent_at) if message.sent_at <= now else None,
+        "date_created": rfc2822(message.created_at),
+        "error_code": message.life.code if has_code else None,
+        "price_unit": "USD",
+        "api_version": API_VERSION,
+        "subresource_uris": {"media": f"{uri}/Media.json", "feedback": f"{uri}/Feedback.json"},
+    }
+
+
+def truth_of(message: Message, now: float) -> dict[str, Any]:
+    """Give what the simulator knows and Twilio would not tell yet."""
+    final = message.life.final
+    return {
+        "sid": message.sid,
+        "to": message.to,
+        "from": message.from_,
+        "messaging_service_sid": message.service,
+        "direction": message.direction,
+        "body": message.body,
+        "status": message.status_at(now),
+        "final_status": "canceled" if message.canceled_at is not None else message.life.final_status,
+        "error_code": message.life.code,
+        "created_at": iso(message.created_at),
+        "sent_at": iso(message.sent_at) if message.life.sent is not None and message.canceled_at is None else None,
+        "final_at": iso(message.begins_at + final) if final is not None else None,
+        "price": f"{message.price:.5f}",
+        "priced_at": iso(message.begins_at + message.life.priced),
+    }

@@ -1,0 +1,37 @@
+"""What a simulated account is like."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_ACCOUNT: Final = "AC" + "0" * 31 + "1"
+
+
+class SimulatorConfig(BaseModel):
+    """Settings of a simulator.
+
+    :param account_sid: the account; others do not exist.
+    :param auth_token: its Auth Token.
+    :param api_keys: further credentials, ``SK…`` to secret.
+    :param seed: lives and SIDs follow from it.
+    :param speed: simulated seconds per real second, for everything.
+    :param life_speed: how many times faster than in reality messages live; dates stay on the clock.
+    :param started_at: the clock's first moment; now when empty.
+    :param list_lag_seconds: how old a message is before lists show it.
+    :param latency_seconds: added to every answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")] = DEFAULT_ACCOUNT
+    auth_token: Annotated[str, Field(min_length=1)]
+    api_keys: dict[str, str] = {}
+    seed: int = 1
+    speed: Annotated[float, Field(gt=0)] = 1.0
+    life_speed: Annotated[float, Field(gt=0)] = 1.0
+    started_at: datetime | None = None
+    list_lag_seconds: Annotated[float, Field(ge=0)] = 0.0
+    latency_seconds: Annotated[float, Field(ge=0)] = 0.0

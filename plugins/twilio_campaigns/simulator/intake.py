@@ -1,0 +1,223 @@
+"""Taking a create request in: what Twilio refuses at once, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from twilio_campaigns.domain.parts import count_parts
+from twilio_campaigns.domain.phone import InvalidNumberError, parse_phone
+from twilio_campaigns.simulator.answers import TwilioError
+from twilio_campaigns.simulator.life import Life, draw_life
+from twilio_campaigns.simulator.store import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twilio_campaigns.simulator.config import SimulatorConfig
+    from twilio_campaigns.simulator.store import Store
+
+#: Magic numbers of Twilio's test credentials, as sender and as recipient.
+MAGIC_FROM: Final = {"+15005550001": 21212, "+15005550007": 21606, "+15005550008": 21611}
+MAGIC_TO: Final = {
+    "+15005550001": 21211,
+    "+15005550002": 21612,
+    "+15005550003": 21408,
+    "+15005550004": 21610,
+    "+15005550009": 21614,
+}
+MAX_BODY: Final = 1600
+MAX_MEDIA: Final = 10
+MIN_AHEAD: Final = 300
+MAX_AHEAD: Final = 35 * 86400
+_SENDER: Final = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
+_SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}")
+_CONTENT: Final = re.compile(r"HX[0-9a-fA-F]{32}")
+#: Numbers of a Messaging Service's pool are picked by the recipient, so that a person hears from one sender.
+POOL: Final = tuple(f"+1202555{tail:04}" for tail in range(100, 110))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A create request that Twilio would take.
+
+    :param fails_with: with a Messaging Service most refusals come later, as a failed message.
+    """
+
+    to: str
+    country: str
+    from_: str
+    service: str | None
+    body: str
+    media: tuple[str, ...]
+    send_at: float | None
+    fails_with: int | None
+
+
+def read_request(form: Mapping[str, list[str]], now: float) -> Request:
+    """Check a create request.
+
+    :raises TwilioError: what Twilio refuses at once.
+    """
+    to, country, refusal = _recipient(_one(form, "To"))
+    sender, service = _sender(form)
+    if refusal is not None and service is None:
+        raise TwilioError(refusal)
+    body, media = _content(form)
+    return Request(
+        to=to,
+        country=country,
+        from_=sender or POOL[hash_of(to) % len(POOL)],
+        service=service,
+        body=body,
+        media=media,
+        send_at=_send_at(form, service, now),
+        fails_with=refusal,
+    )
+
+
+def hash_of(text: str) -> int:
+    """Give a number that is the same in every process, unlike `hash`."""
+    return sum(ord(character) * (place + 1) for place, character in enumerate(text))
+
+
+def create(store: Store, config: SimulatorConfig, request: Request, now: float) -> Message:
+    """Make the message and put it into the store."""
+    parts = 1 if request.media else count_parts(request.body).parts
+    life = draw_life(
+        config.seed,
+        request.to,
+        request.body,
+        store.next_ordinal(request.to),
+        request.country,
+        parts,
+        mms=bool(request.media),
+    )
+    if request.fails_with is not None:
+        life = Life(0.1, 0.3, None, 1.0, "failed", request.fails_with, 0.001, 60.0)
+    message = Message(
+        sid=store.next_sid("MM" if request.media else "SM"),
+        to=request.to,
+        from_=request.from_,
+        service=request.service,
+        body=request.body,
+        media=request.media,
+        parts=parts,
+        direction="outbound-api",
+        created_at=now,
+        begins_at=request.send_at or now,
+        life=life.compressed(config.life_speed),
+    )
+    store.add(message)
+    return message
+
+
+def receive(store: Store, from_: str, to: str, body: str, now: float) -> Message:
+    """Take in what somebody wrote to us."""
+    life = Life(0, 0, 0, 0, "received", None, 0.0079, 60.0)
+    message = Message(
+        sid=store.next_sid("SM"),
+        to=to,
+        from_=from_,
+        service=None,
+        body=body,
+        media=(),
+        parts=count_parts(body).parts,
+        direction="inbound",
+        created_at=now,
+        begins_at=now,
+        life=life,
+    )
+    store.add(message)
+    return message
+
+
+def _one(form: Mapping[str, list[str]], name: str) -> str | None:
+    values = form.get(name)
+    return values[-1] if values else None
+
+
+def _recipient(to: str | None) -> tuple[str, str, int | None]:
+    if not to:
+        raise TwilioError(21604)
+    if to in MAGIC_TO:
+        if MAGIC_TO[to] == 21211:  # noqa: PLR2004 - Twilio's code
+            raise TwilioError(21211)
+        return to, "US", MAGIC_TO[to]
+    try:
+        phone = parse_phone(to, "US")
+    except InvalidNumberError:
+        # Twilio's own magic numbers lie in no numbering plan.
+        if to.startswith("+1500555") and to[1:].isdigit():
+            return to, "US", None
+        raise TwilioError(21211) from None
+    return phone.e164, phone.country, None if phone.mobile else 21614
+
+
+def _sender(form: Mapping[str, list[str]]) -> tuple[str | None, str | None]:
+    sender, service = _one(form, "From"), _one(form, "MessagingServiceSid")
+    if not sender and not service:
+        raise TwilioError(21603)
+    if service and not _SERVICE.fullmatch(service):
+        raise TwilioError(20404, 404)
+    if sender and not _SENDER.fullmatch(sender):
+        raise TwilioError(21212)
+    if sender in MAGIC_FROM:
+        raise TwilioError(MAGIC_FROM[sender])
+    return sender, service
+
+
+def _content(form: Mapping[str, list[str]]) -> tuple[str, tuple[str, ...]]:
+    body, media, content = _one(form, "Body") or "", tuple(form.get("MediaUrl", ())), _one(form, "ContentSid")
+    variables = _one(form, "ContentVariables")
+    if variables and not content:
+        raise TwilioError(21654)
+    if content:
+        if not _CONTENT.fullmatch(content):
+            raise TwilioError(20404, 404)
+        body = f"{content} {_variables(variables)}".strip()
+    if not body and not media:
+        raise TwilioError(21602)
+    if len(body) > MAX_BODY:
+        raise TwilioError(21617)
+    if len(media) > MAX_MEDIA:
+        raise TwilioError(21623)
+    if any(urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc for url in media):
+        raise TwilioError(21620)
+    return body, media
+
+
+def _variables(text: str | None) -> str:
+    if not text:
+        return ""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        raise TwilioError(21656) from None
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise TwilioError(21656)
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _send_at(form: Mapping[str, list[str]], service: str | None, now: float) -> float | None:
+    validity = _one(form, "ValidityPeriod")
+    if validity is not None and not (validity.isdigit() and 1 <= int(validity) <= 36000):  # noqa: PLR2004
+        raise TwilioError(20001)
+    if _one(form, "ScheduleType") is None:
+        return None
+    if service is None:
+        raise TwilioError(35118)
+    text = _one(form, "SendAt")
+    if not text:
+        raise TwilioError(35111)
+    try:
+        moment = datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise TwilioError(35114) from None
+    if not MIN_AHEAD < moment - now <= MAX_AHEAD:
+        raise TwilioError(35115)
+    return moment

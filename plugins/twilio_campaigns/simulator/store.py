@@ -1,0 +1,224 @@
+"""The messages of the simulated account, and how lists find them without looking at all."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from twilio_campaigns.simulator.life import Life
+
+FOREVER: Final = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One message. Times are seconds since 1970 on the simulator's clock.
+
+    :param begins_at: when its life begins: creation, or `SendAt` of a scheduled one.
+    """
+
+    sid: str
+    to: str
+    from_: str | None
+    service: str | None
+    body: str
+    media: tuple[str, ...]
+    parts: int
+    direction: str
+    created_at: float
+    begins_at: float
+    life: Life
+    canceled_at: float | None = None
+    touched_at: float = 0.0
+    feedback: str | None = None
+    deleted_media: set[int] = field(default_factory=set)
+
+    @property
+    def sent_at(self) -> float:
+        """When it leaves; never for one that fails or is canceled before."""
+        if self.life.sent is None or self.canceled_at is not None:
+            return FOREVER
+        return self.begins_at + self.life.sent
+
+    def status_at(self, now: float) -> str:
+        """Twilio's word for it at a moment."""
+        if self.direction == "inbound":
+            return "received"
+        if self.canceled_at is not None and self.canceled_at <= now:
+            return "canceled"
+        age, life = now - self.begins_at, self.life
+        steps = (
+            (life.final, life.final_status),
+            (life.sent, "sent"),
+            (life.sending, "sending"),
+            (life.queued if self.service else 0.0, "queued"),
+            (0.0, "accepted"),
+        )
+        return next((word for since, word in steps if since is not None and age >= since), "scheduled")
+
+    def updated_at(self, now: float) -> float:
+        """When something about it changed last; the price counts."""
+        life = self.life
+        steps = (life.queued, life.sending, life.sent, life.final, life.priced)
+        moments = [self.begins_at + step for step in steps if step is not None]
+        if self.canceled_at is not None:
+            moments = [self.canceled_at]
+        return max([self.created_at, self.touched_at, *(moment for moment in moments if moment <= now)])
+
+    def is_final_at(self, now: float) -> bool:
+        """Whether it may be deleted."""
+        return self.status_at(now) not in {"accepted", "scheduled", "queued", "sending"}
+
+    @property
+    def price(self) -> float:
+        """What it will cost; a canceled message costs nothing."""
+        return 0.0 if self.canceled_at is not None else self.life.price
+
+    def is_priced_at(self, now: float) -> bool:
+        """Whether its price is known by then."""
+        return self.price > 0 and now >= self.begins_at + self.life.priced
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list asks for; limits in seconds, both included.
+
+    :param as_of: the moment at which the list's first page was asked for: all its pages show that moment's
+        messages in that moment's order, so that none is skipped or comes twice while others move.
+    """
+
+    as_of: float
+    to: str | None = None
+    from_: str | None = None
+    sent_after: float | None = None
+    sent_before: float | None = None
+
+    @property
+    def by_date(self) -> bool:
+        """Whether messages that were never sent are left out."""
+        return self.sent_after is not None or self.sent_before is not None
+
+
+#: Place of the last row of a page: (1 for unsent rows, which come first; else 0), time, SID.
+Place = tuple[int, float, str]
+
+_sent_key = attrgetter("sent_at", "sid")
+
+
+class Store:
+    """All messages of the account.
+
+    :param seed: SIDs follow from it.
+    :param list_lag_seconds: how old a message is before lists show it.
+    """
+
+    def __init__(self, seed: int, list_lag_seconds: float = 0.0) -> None:
+        self._seed = seed
+        self._lag = list_lag_seconds
+        self._by_sid: dict[str, Message] = {}
+        self._by_to: defaultdict[str, list[Message]] = defaultdict(list)
+        self._by_sent: list[Message] = []
+        self._by_created: list[Message] = []
+        self._ordinals: Counter[str] = Counter()
+        self._made = 0
+
+    def __len__(self) -> int:
+        """Count the messages."""
+        return len(self._by_sid)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Give every message in the order of creation."""
+        return iter(self._by_created)
+
+    def next_sid(self, prefix: str) -> str:
+        """Make the next SID."""
+        self._made += 1
+        return prefix + blake2b(f"{self._seed}|{self._made}".encode(), digest_size=16).hexdigest()
+
+    def next_ordinal(self, to: str) -> int:
+        """Count this number's messages."""
+        self._ordinals[to] += 1
+        return self._ordinals[to]
+
+    def add(self, message: Message) -> None:
+        """Take a message in."""
+        self._by_sid[message.sid] = message
+        self._by_to[message.to].append(message)
+        self._by_created.append(message)
+        if message.sent_at < FOREVER:
+            insort(self._by_sent, message, key=_sent_key)
+
+    def get(self, sid: str) -> Message | None:
+        """Find one message."""
+        return self._by_sid.get(sid)
+
+    def delete(self, message: Message) -> None:
+        """Forget a message."""
+        del self._by_sid[message.sid]
+        self._by_to[message.to].remove(message)
+        self._by_created.remove(message)
+        self._drop_sent(message)
+
+    def cancel(self, message: Message, now: float) -> None:
+        """Cancel a scheduled message."""
+        self._drop_sent(message)
+        message.canceled_at = now
+
+    def _drop_sent(self, message: Message) -> None:
+        if message.sent_at < FOREVER:
+            del self._by_sent[bisect_left(self._by_sent, _sent_key(message), key=_sent_key)]
+
+    def page(self, wanted: Filter, after: Place | None, size: int) -> tuple[list[Message], Place | None]:
+        """Give up to `size` rows that follow a place, and the last one's place if there may be more.
+
+        Newest `date_sent` first; rows without one come before all others, newest creation first.
+        """
+        rows: list[tuple[Place, Message]] = []
+        for place, message in self._walk(wanted, after):
+            rows.append((place, message))
+            if len(rows) > size:
+                return [message for _, message in rows[:size]], rows[size - 1][0]
+        return [message for _, message in rows], None
+
+    def _walk(self, wanted: Filter, after: Place | None) -> Iterator[tuple[Place, Message]]:
+        if not wanted.by_date and (after is None or after[0] == 1):
+            yield from self._unsent(wanted, after)
+            after = None
+        yield from self._sent(wanted, after)
+
+    def _unsent(self, wanted: Filter, after: Place | None) -> Iterator[tuple[Place, Message]]:
+        source = self._by_to.get(wanted.to, []) if wanted.to else self._by_created
+        for message in reversed(source):
+            place = (1, message.created_at, message.sid)
+            if after is not None and place >= after:
+                continue
+            if message.sent_at > wanted.as_of and self._shown(message, wanted):
+                yield place, message
+
+    def _sent(self, wanted: Filter, after: Place | None) -> Iterator[tuple[Place, Message]]:
+        for message in self._sent_between(wanted, after):
+            if self._shown(message, wanted):
+                yield (0, message.sent_at, message.sid), message
+
+    def _sent_between(self, wanted: Filter, after: Place | None) -> Iterable[Message]:
+        """Rows by falling `date_sent`; an upper limit of whole seconds takes in that whole second."""
+        latest = min(wanted.as_of, FOREVER if wanted.sent_before is None else wanted.sent_before + 0.999999)
+        earliest = -FOREVER if wanted.sent_after is None else wanted.sent_after
+        rows = sorted(self._by_to.get(wanted.to, []), key=_sent_key) if wanted.to else self._by_sent
+        end = bisect_right(rows, latest, key=attrgetter("sent_at"))
+        if after is not None:
+            end = min(end, bisect_left(rows, after[1:], key=_sent_key))
+        start = bisect_left(rows, earliest, key=attrgetter("sent_at"))
+        return (rows[index] for index in range(end - 1, start - 1, -1))
+
+    def _shown(self, message: Message, wanted: Filter) -> bool:
+        return message.created_at + self._lag <= wanted.as_of and (
+            wanted.from_ is None or message.from_ == wanted.from_
+        )

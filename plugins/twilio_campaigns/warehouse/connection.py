@@ -1,0 +1,127 @@
+"""One way to reach the warehouse: a small pool of psycopg connections with our schema on their path."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, LiteralString, Self, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from types import TracebackType
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+def libpq_url(url: str) -> str:
+    """Turn what Airflow and SQLAlchemy call a PostgreSQL URL into what libpq reads.
+
+    :raises ConfigurationError: when it is another database's.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in {"postgres", "postgresql"}:
+        raise ConfigurationError(
+            f"The warehouse must be PostgreSQL, but its URL begins with {scheme!r}. "
+            "Give a connection of type postgres, or a URL postgresql://user:password@host:port/database."
+        )
+    parts = urlsplit(f"postgresql://{rest}")
+    # Airflow keeps its own hints in the query; libpq refuses words it does not know.
+    query = "&".join(item for item in parts.query.split("&") if item and not item.startswith(("cursor=", "__extra__")))
+    return urlunsplit(parts._replace(query=query))
+
+
+def redacted(url: str) -> str:
+    """Give the URL without its user and password, for messages to people."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+class Warehouse:
+    """The PostgreSQL database that holds ledger, events and views.
+
+    Opens connections when they are first needed, at most ``max_connections``, each with ``search_path`` set to
+    our schema and the time zone to UTC. Safe to share between threads. Use as a context manager, or close.
+
+    :param url: PostgreSQL URL, with or without SQLAlchemy's driver name.
+    :param schema: schema of our tables.
+    :param max_connections: upper bound of open connections.
+    """
+
+    def __init__(self, url: str, schema: str = "messaging", *, max_connections: int = 4) -> None:
+        self.url = libpq_url(url)
+        self.schema = schema
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            self.url,
+            min_size=0,
+            max_size=max_connections,
+            open=False,
+            timeout=30,
+            kwargs={"row_factory": dict_row, "autocommit": True},
+            configure=self._configure,
+            check=ConnectionPool.check_connection,
+            name="twilio_campaigns",
+        )
+
+    def __enter__(self) -> Self:
+        """Open the pool; no connection is made before one is needed."""
+        self._pool.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close(timeout=2)
+
+    def connect(self) -> Connection:
+        """Open one connection outside the pool, for migrations and for long reads."""
+        connection = psycopg.connect(self.url, row_factory=dict_row, autocommit=True)
+        self._configure(connection)
+        return connection
+
+    def _configure(self, connection: Connection) -> None:
+        # The three belong to the session, so a pooler in transaction mode would lose them: docs say so.
+        connection.execute(
+            "select set_config('search_path', %s, false), set_config('TimeZone', 'UTC', false)",
+            (f'"{self.schema}"',),
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Borrow a connection for one transaction; commit on success, roll back on an error.
+
+        :raises TransientError: when the database cannot be reached.
+        """
+        self._pool.open()
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                yield connection
+        except PoolTimeout as error:
+            raise TransientError(
+                f"The warehouse at {redacted(self.url)} did not answer within 30 s. "
+                "Check that it runs and that the connection's host, user and password are right."
+            ) from error
+        except psycopg.OperationalError as error:
+            raise TransientError(f"The warehouse broke off: {error}".strip()) from error
+
+    def now(self) -> datetime:
+        """Tell the time: the database's clock dates everything."""
+        with self.transaction() as connection:
+            return cast("datetime", scalar(connection, "select now()"))
+
+
+def scalar(connection: Connection, query: LiteralString, *args: Any) -> Any:  # noqa: ANN401 - any SQL type
+    """Give the first column of the first row, or ``None``."""
+    row = connection.execute(query, args).fetchone()
+    return next(iter(row.values())) if row else None

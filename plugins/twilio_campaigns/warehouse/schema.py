@@ -1,0 +1,87 @@
+"""Bring the warehouse to this package's version: migrations for tables, then the views anew."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import NullPool, create_engine, text
+
+from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
+from twilio_campaigns.domain.exceptions import ConfigurationError
+from twilio_campaigns.warehouse.connection import libpq_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+#: In the order in which they must be created.
+VIEWS: Final = ("message_status", "campaign_performance", "delivery_by_country", "delivery_errors")
+
+
+def upgrade(url: str, schema: str = "messaging") -> str:
+    """Create or migrate the schema and replace its views, in one transaction; safe to run at any time.
+
+    Two callers at once wait for each other. Views that somebody built upon ours would be dropped by a change
+    of ours, so PostgreSQL refuses that and the whole upgrade is rolled back with its message.
+
+    :return: the revision that the schema now has.
+    """
+    with _connected(url, schema) as connection, _config(connection, schema) as config:
+        connection.execute(text("select pg_advisory_xact_lock(hashtext('twilio_campaigns upgrade'))"))
+        connection.execute(text(f'create schema if not exists "{schema}"'))
+        command.upgrade(config, "head")
+        _replace_views(connection)
+        revision = ScriptDirectory.from_config(config).get_current_head()
+    return str(revision)
+
+
+def require_current(url: str, schema: str = "messaging") -> None:
+    """Check that the schema has this package's version.
+
+    :raises ConfigurationError: with the remedy when it lacks the tables or is older or newer.
+    """
+    with _connected(url, schema) as connection, _config(connection, schema) as config:
+        head = ScriptDirectory.from_config(config).get_current_head()
+        table = connection.scalar(text("select to_regclass('schema_version')"))
+        found = connection.scalar(text("select version_num from schema_version")) if table else None
+    if found != head:
+        state = f"has version {found}" if found else "has no tables of ours"
+        raise ConfigurationError(
+            f"Schema {schema!r} of the warehouse {state}, this package needs {head}. "
+            "Run the DAG `warehouse_upgrade` or `twilio-campaigns upgrade`."
+        )
+
+
+@contextmanager
+def _connected(url: str, schema: str) -> Iterator[Connection]:
+    engine = create_engine(libpq_url(url).replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"set local search_path to \"{schema}\"; set local TimeZone to 'UTC'"))
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _config(connection: Connection, schema: str) -> Iterator[Config]:
+    with as_file(files("twilio_campaigns.warehouse") / "migrations") as folder:
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.attributes.update(connection=connection, schema=schema)
+        yield config
+
+
+def _replace_views(connection: Connection) -> None:
+    """Drop and create the views: they hold no data, and one file shows each one whole."""
+    connection.execute(text(f"drop view if exists {', '.join(reversed(VIEWS))}"))
+    countries = ", ".join(f"'{code}'" for code in sorted(NO_RECEIPT_COUNTRIES))
+    for view in VIEWS:
+        query = (files("twilio_campaigns.warehouse") / "views" / f"{view}.sql").read_text("utf-8")
+        connection.exec_driver_sql(query.replace("/*no_receipt_countries*/", countries))

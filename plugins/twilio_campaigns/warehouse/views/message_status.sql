@@ -1,0 +1,43 @@
+create view message_status as
+select
+    m.message_key,
+    m.message_sid,
+    m.run_key,
+    m.campaign_id,
+    m.customer_id,
+    m.to_number,
+    m.country,
+    m.country is null or m.country not in (/*no_receipt_countries*/) as sends_receipts,
+    m.channel,
+    m.sender,
+    m.from_number,
+    m.batch_no,
+    m.send_state,
+    m.skip_reason,
+    case
+        when m.send_state in ('skipped', 'held_out', 'too_late', 'enqueue_failed') then 'not_sent'
+        when m.send_state in ('planned', 'claimed', 'unknown') then 'pending'
+        when m.status in ('delivered', 'failed', 'rejected') then m.status
+        when m.settled_at is not null or m.tracking_closes_at <= now() then 'unreported'
+        when m.status = 'sent' then 'sent'
+        else 'pending'
+    end as delivery_state,
+    m.status,
+    m.status_code,
+    m.provider_status,
+    m.estimated_parts,
+    m.number_of_message_parts,
+    m.claimed_at,
+    m.accepted_at,
+    m.sent_at,
+    case when m.status = 'delivered' then m.final_at end as delivered_at,
+    case when m.status = 'delivered' then extract(epoch from m.final_at - m.accepted_at)::numeric(12, 3) end
+        as seconds_to_delivery,
+    m.price,
+    m.price_unit,
+    m.tracked_on,
+    m.tracking_closes_at,
+    m.settled_at
+from messages as m;
+
+comment on view message_status is 'One row per message, excluded ones included: what became of it.';
