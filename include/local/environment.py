@@ -30,7 +30,7 @@ class Stack:
     """One stack: its folder, ports and secrets, made once and kept in `stack.json` for those who come later.
 
     :param folder: everything of the stack is below it.
-    :param life_speed: how many times as fast as in reality simulated messages live.
+    :param simulator_options: options of the simulator's command, `life-speed` for example.
     :param settings: further `TWILIO_CAMPAIGNS__*` settings.
     """
 
@@ -38,11 +38,11 @@ class Stack:
     api_port: int
     simulator_port: int
     secrets: dict[str, str]
-    life_speed: float = 1.0
+    simulator_options: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load_or_make(cls, folder: Path, *, life_speed: float, settings: dict[str, str]) -> Stack:
+    def load_or_make(cls, folder: Path, *, simulator_options: dict[str, str], settings: dict[str, str]) -> Stack:
         """Read the stack of a folder, or make a new one with ports and secrets of its own."""
         file = folder / "stack.json"
         if file.exists():
@@ -58,7 +58,7 @@ class Stack:
                 "api": secrets.token_hex(32),
                 "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             },
-            "life_speed": life_speed,
+            "simulator_options": simulator_options,
             "settings": settings,
         }
         file.touch(mode=0o600)
@@ -77,8 +77,19 @@ class Stack:
 
     @property
     def postgres_folder(self) -> Path:
-        """Data and socket of the embedded PostgreSQL."""
+        """Data of the embedded PostgreSQL."""
         return self.folder / "postgres"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Folder of PostgreSQL's socket, as its `postmaster.pid` tells in line 5 once it has started.
+
+        It is the data's own folder, unless that path is too long for a socket (107 bytes on Linux).
+        """
+        try:
+            return Path((self.postgres_folder / "postmaster.pid").read_text("utf-8").splitlines()[4])
+        except (FileNotFoundError, IndexError):
+            return self.postgres_folder
 
     @property
     def logs(self) -> Path:
@@ -87,7 +98,7 @@ class Stack:
 
     def database_url(self, database: str, driver: str = "postgresql") -> str:
         """Give the URL of one of the embedded server's databases."""
-        return f"{driver}://postgres:@/{database}?host={self.postgres_folder}"
+        return f"{driver}://postgres:@/{database}?host={self.socket_folder}"
 
     def environ(self) -> dict[str, str]:
         """Give the environment of every process of the stack."""
@@ -158,7 +169,7 @@ class Stack:
             "conn_type": "postgres",
             "login": "postgres",
             "schema": "warehouse",
-            "extra": {"host": str(self.postgres_folder)},
+            "extra": {"host": str(self.socket_folder)},
         }
         return {
             "AIRFLOW_CONN_TWILIO_DEFAULT": json.dumps(twilio),

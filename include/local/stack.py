@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: `make up`: messages live 60 times as fast as in reality, so that a morning shows what four days do.
-UP_LIFE_SPEED = 60.0
+UP_SIMULATOR = {"life-speed": "60"}
 UP_SETTINGS = {"MAX_WAIT": "60s"}
 
 
@@ -38,9 +38,9 @@ def start(stack: Stack, tell: Callable[[str], None]) -> AirflowApi:
     :param tell: called with each phase as it begins.
     :raises StackError: if something does not come up.
     """
-    environ, processes = stack.environ(), processes_of(stack)
     tell("PostgreSQL")
     postgres.start(stack)
+    environ, processes = stack.environ(), processes_of(stack)
     stack.write_password()
     tell("Airflow's and our tables")
     run([str(BIN / "airflow"), "db", "migrate"], environ)
@@ -66,15 +66,9 @@ def stop(stack: Stack) -> None:
 
 
 def _simulator(stack: Stack) -> list[str]:
-    return [
-        python(),
-        "-m",
-        "twilio_campaigns.simulator",
-        "--port",
-        str(stack.simulator_port),
-        "--life-speed",
-        str(stack.life_speed),
-    ]
+    options = {"port": str(stack.simulator_port), **stack.simulator_options}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return [python(), "-m", "twilio_campaigns.simulator", *words]
 
 
 def _answers(url: str) -> bool:
@@ -96,13 +90,14 @@ def _wait(ready: Callable[[], bool], processes: Processes, what: str, patience: 
 
 def up() -> None:
     """Start the stack of `make up` and say where it is."""
-    stack = Stack.load_or_make(LOCAL / "up", life_speed=UP_LIFE_SPEED, settings=UP_SETTINGS)
+    stack = Stack.load_or_make(LOCAL / "up", simulator_options=UP_SIMULATOR, settings=UP_SETTINGS)
     api = start(stack, lambda phase: print(f"  {phase} …", flush=True))  # noqa: T201 - the user reads it
     api.wait_for_dags({"reconcile_messages", "warehouse_upgrade"})
     api.unpause("reconcile_messages")
+    speed = stack.simulator_options["life-speed"]
     print(  # noqa: T201 - the same
         f"\nAirflow    {stack.ui_url}  (user {USER}, password {stack.secrets['password']})\n"
-        f"Twilio     {stack.simulator_url}  (simulated; messages live {stack.life_speed:.0f} times as fast)\n"
+        f"Twilio     {stack.simulator_url}  (simulated; messages live {speed} times as fast)\n"
         f"Warehouse  psql '{stack.database_url('warehouse')}'\n"
         f"Logs       {stack.logs}\n\n"
         "Unpause and trigger a campaign in the UI. `make down` stops everything and keeps the data."
@@ -114,7 +109,7 @@ def down() -> None:
     if not (LOCAL / "up" / "stack.json").exists():
         print("Nothing was started by `make up`.")  # noqa: T201 - the user reads it
         return
-    stop(Stack.load_or_make(LOCAL / "up", life_speed=UP_LIFE_SPEED, settings=UP_SETTINGS))
+    stop(Stack.load_or_make(LOCAL / "up", simulator_options=UP_SIMULATOR, settings=UP_SETTINGS))
     print("Stopped. The data stay in .local/up; `make clean` removes them.")  # noqa: T201 - the same
 
 

@@ -70,6 +70,21 @@ def validate(include: Include = Path("include")) -> None:
 
 
 @app.command()
+def create_database(database_url: DatabaseUrl = None) -> None:
+    """Create the warehouse's database, unless the server has it already."""
+    from twilio_campaigns.warehouse.connection import create_database as create
+
+    with _errors_to_stderr():
+        if database_url:
+            made = create(database_url)
+        else:
+            from twilio_campaigns.hooks.warehouse import WarehouseHook
+
+            made = WarehouseHook(settings=Settings.from_environ(os.environ)).create_database()
+    out.print("The database was created." if made else "The database is there already.", markup=False)
+
+
+@app.command()
 def upgrade(database_url: DatabaseUrl = None) -> None:
     """Create or migrate the warehouse's tables and views."""
     from twilio_campaigns.warehouse.schema import upgrade as upgrade_schema

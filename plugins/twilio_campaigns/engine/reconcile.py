@@ -37,11 +37,13 @@ FETCH_CHUNK: Final = 200
 class Look:
     """What one look at a day came to.
 
+    :param was_read: false when another reader was at it, so that this look saw nothing itself.
     :param finished: nothing of the day is left to find out.
     :param wake_at: when to look again, if not finished.
     :param summary: one line for the log, without any number or body.
     """
 
+    was_read: bool
     finished: bool
     wake_at: datetime
     summary: str
@@ -79,12 +81,15 @@ class Reconciler:
         if state.wants_full_read(list_lag):
             reading = await self.read(day, full_read=True)
             state = self._store.state(day)
-        finished = state.is_finished(list_lag)
+        # Whoever asked for a full read gets one, even if the day looks finished while somebody else is at it.
+        finished = state.is_finished(list_lag) and not (full_read and reading is None)
         if finished:
             self._store.close(day)
         wake_at = state.wake_at(list_lag, self._settings.min_wait, self._settings.max_wait)
+        if reading is None:
+            wake_at = min(wake_at, state.now + self._settings.min_wait)
         left = f"{state.open_rows} open, {state.unresolved} unresolved"
-        return Look(finished, wake_at, f"{_describe(reading)} {left}.")
+        return Look(reading is not None, finished, wake_at, f"{_describe(reading)} {left}.")
 
     async def read(self, day: date, *, full_read: bool) -> Pass | None:
         """Make one pass over a day; `None` when another reader is at it."""

@@ -8,7 +8,7 @@ from airflow.sdk import BaseHook
 
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.domain.settings import Settings
-from twilio_campaigns.warehouse.connection import Warehouse
+from twilio_campaigns.warehouse.connection import Warehouse, create_database
 from twilio_campaigns.warehouse.schema import require_current, upgrade
 
 DEFAULT_CONNECTION = "warehouse_default"
@@ -37,6 +37,10 @@ class WarehouseHook(BaseHook):
         url = self._url()
         require_current(url, self.settings.db_schema)
         return Warehouse(url, self.settings.db_schema, max_connections=6)
+
+    def create_database(self) -> bool:
+        """Create the connection's database unless it is there; says whether it was made."""
+        return create_database(self._url())
 
     def upgrade(self) -> str:
         """Create or migrate the schema; give its revision."""

@@ -54,9 +54,12 @@ class TwilioReconcileSensor(BaseSensorOperator):
         """Read the whole day, then follow it."""
         self._follow(_day_of(context), full_read=True)
 
-    def resume(self, context: Context, event: Any = None) -> None:  # noqa: ANN401, ARG002 - Airflow's call
-        """Follow the day on after a deferral; the trigger's event says nothing that we need."""
-        self._follow(_day_of(context), full_read=False)
+    def resume(self, context: Context, event: Any = None, *, full_read: bool = False) -> None:  # noqa: ANN401, ARG002
+        """Follow the day on after a deferral; the trigger's event says nothing that we need.
+
+        :param full_read: the read of the whole day is still owed.
+        """
+        self._follow(_day_of(context), full_read=full_read)
 
     def _follow(self, day: date, *, full_read: bool) -> None:
         settings = Settings.from_environ(os.environ)
@@ -64,7 +67,7 @@ class TwilioReconcileSensor(BaseSensorOperator):
             reconciler = Reconciler(warehouse, _gateways(), settings)
             while True:
                 look = asyncio.run(reconciler.look(day, full_read=full_read))
-                full_read = False
+                full_read = full_read and not look.was_read
                 self.log.info("Day %s: %s", day, look.summary)
                 if look.finished:
                     self.log.info("Day %s is settled.", day)
@@ -73,11 +76,11 @@ class TwilioReconcileSensor(BaseSensorOperator):
                 if pause > settings.wait_in_place:
                     break
                 time.sleep(max(0.0, pause.total_seconds()))
-        self._defer(day, look)
+        self._defer(day, look, full_read=full_read)
 
-    def _defer(self, day: date, look: Look) -> None:
+    def _defer(self, day: date, look: Look, *, full_read: bool) -> None:
         self.log.info("Day %s is looked at again at %s.", day, look.wake_at.isoformat(timespec="seconds"))
-        self.defer(trigger=DateTimeTrigger(moment=look.wake_at), method_name="resume")
+        self.defer(trigger=DateTimeTrigger(moment=look.wake_at), method_name="resume", kwargs={"full_read": full_read})
 
 
 def _gateways() -> Callable[[str], Awaitable[TwilioGateway]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -23,7 +25,7 @@ Connection = psycopg.Connection[dict[str, Any]]
 def libpq_url(url: str) -> str:
     """Turn what Airflow and SQLAlchemy call a PostgreSQL URL into what libpq reads.
 
-    :raises ConfigurationError: when it is another database's.
+    :raises ConfigurationError: when it is another database's, or cannot be read.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.split("+")[0] not in {"postgres", "postgresql"}:
@@ -34,7 +36,16 @@ def libpq_url(url: str) -> str:
     parts = urlsplit(f"postgresql://{rest}")
     # Airflow keeps its own hints in the query; libpq refuses words it does not know.
     query = "&".join(item for item in parts.query.split("&") if item and not item.startswith(("cursor=", "__extra__")))
-    return urlunsplit(parts._replace(query=query))
+    read = urlunsplit(parts._replace(query=query))
+    try:
+        conninfo_to_dict(read)
+    except psycopg.ProgrammingError:
+        # libpq's own words would show a password.
+        raise ConfigurationError(
+            "The warehouse's URL cannot be read. Percent-encode special characters in user, password and database: "
+            "postgresql://user:p%40ss@host:5432/database."
+        ) from None
+    return read
 
 
 def redacted(url: str) -> str:
@@ -119,6 +130,32 @@ class Warehouse:
         """Tell the time: the database's clock dates everything."""
         with self.transaction() as connection:
             return cast("datetime", scalar(connection, "select now()"))
+
+
+def create_database(url: str) -> bool:
+    """Create the database that a URL names, unless it is there; says whether it was made.
+
+    The server is asked through its database `postgres`, as PostgreSQL's own `createdb` does.
+
+    :raises ConfigurationError: when the URL names no database, or its user may not create one.
+    :raises TransientError: when the server cannot be reached.
+    """
+    wanted = libpq_url(url)
+    name = conninfo_to_dict(wanted).get("dbname")
+    if not name:
+        raise ConfigurationError(f"{redacted(wanted)} names no database. Add one: postgresql://host:port/warehouse.")
+    try:
+        with psycopg.connect(make_conninfo(wanted, dbname="postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(str(name))))
+    except psycopg.errors.DuplicateDatabase:
+        return False
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"The user of {redacted(wanted)} may not create databases. Create {name!r} as an administrator."
+        ) from error
+    except psycopg.OperationalError as error:
+        raise TransientError(f"The server of {redacted(wanted)} cannot be reached: {error}".strip()) from error
+    return True
 
 
 def scalar(connection: Connection, query: LiteralString, *args: Any) -> Any:  # noqa: ANN401 - any SQL type

@@ -1,0 +1,174 @@
+"""The promises that need a real Airflow: the demo's path, clearing tasks, backfilling days."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from include.local import report, stack
+from include.local.demo import SETTINGS, SIMULATOR, wait_for_runs, wait_until_settled
+from include.local.environment import LOCAL, Stack
+
+pytestmark = pytest.mark.system
+
+CAMPAIGNS = ("spring_sale", "product_launch")
+#: The simulator's clock begins this long ago, so that messages of past days can be made.
+DAYS = 4
+DAY = 86400
+
+
+class Running:
+    """A stack that runs, its Airflow and its warehouse."""
+
+    def __init__(self, made: Stack, api):
+        self.stack = made
+        self.api = api
+
+    def query(self, statement, *args):
+        url = self.stack.database_url("warehouse")
+        with psycopg.connect(url, row_factory=dict_row, options="-c search_path=messaging") as connection:
+            cursor = connection.execute(statement, args)
+            return cursor.fetchall() if cursor.description else []
+
+    def advance_clock(self, seconds):
+        url = f"{self.stack.simulator_url}/_simulator/clock"
+        httpx.post(url, json={"advance_seconds": seconds}, timeout=30).raise_for_status()
+
+    def simulated_messages(self):
+        return httpx.get(f"{self.stack.simulator_url}/_simulator/messages", timeout=60).json()["messages"]
+
+    def run_campaign(self, campaign):
+        dag = f"campaign__{campaign}"
+        run_id = self.api.trigger(dag)
+        wait_for_runs(self.api, {dag: run_id}, self.stack)
+        return run_id
+
+    def backfill(self, first, last, behavior="none"):
+        body = {
+            "dag_id": "reconcile_messages",
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "reprocess_behavior": behavior,
+            "max_active_runs": 4,
+        }
+        backfill = self.api.request("POST", "backfills", json=body)["id"]
+        until = time.monotonic() + 150
+        while self.api.request("GET", f"backfills/{backfill}")["completed_at"] is None:
+            assert time.monotonic() < until, self.failures()
+            time.sleep(1)
+        wanted = {str(first + timedelta(days=n)) for n in range((last - first).days + 1)}
+        runs = {run["logical_date"][:10]: run["state"] for run in self.api.runs("reconcile_messages")}
+        assert {day: runs.get(day) for day in wanted} == dict.fromkeys(wanted, "success"), self.failures()
+
+    def failures(self):
+        runs = self.api.runs("reconcile_messages")
+        return "\n".join(self.api.failures("reconcile_messages", run["dag_run_id"]) for run in runs)
+
+    def events(self):
+        rows = self.query("select * from campaign_events order by event_id")
+        for row in rows:
+            del row["recorded_at"], row["source"], row["provider_status"]
+        return rows
+
+
+@pytest.fixture(scope="module")
+def running():
+    LOCAL.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="test-", dir=LOCAL))
+    folder.chmod(0o755)
+    began = (datetime.now(UTC) - timedelta(days=DAYS)).strftime("%Y-%m-%dT%H:%M:%S")
+    made = Stack.load_or_make(folder, simulator_options={**SIMULATOR, "started-at": began}, settings=SETTINGS)
+    try:
+        api = stack.start(made, lambda _phase: None)
+        dags = [f"campaign__{campaign}" for campaign in CAMPAIGNS]
+        api.wait_for_dags({*dags, "reconcile_messages", "warehouse_upgrade"})
+        for dag in dags:
+            api.unpause(dag)
+        yield Running(made, api)
+    finally:
+        stack.stop(made)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def past_days(running):
+    """Three days of messages, four to two days ago by Twilio's clock; the clock is back at now then."""
+    runs = []
+    for _ in range(3):
+        runs.append(running.run_campaign("spring_sale"))
+        # The same people again: the runs are days apart by Twilio's clock, minutes by ours.
+        running.query("update campaign_runs set created_at = created_at - interval '1 day'")
+        running.advance_clock(DAY)
+    running.advance_clock(DAY)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def reconciled_days(running, past_days):
+    """The same days after a backfill of `reconcile_messages`, as from Airflow's UI."""
+    running.api.unpause("reconcile_messages")
+    last = datetime.now(UTC).date() - timedelta(days=2)
+    running.backfill(last - timedelta(days=2), last)
+    return last - timedelta(days=2), last
+
+
+def test_a_backfill_over_three_days_settles_every_message(running, reconciled_days):
+    first, last = reconciled_days
+    rows = running.query(
+        "select tracked_on, count(*) as messages, count(settled_at) as settled from messages "
+        "where send_state = 'accepted' group by 1 order by 1"
+    )
+    assert [row["tracked_on"] for row in rows] == [first, first + timedelta(days=1), last]
+    assert all(row["messages"] == row["settled"] > 4000 for row in rows)
+    ends = {m["sid"]: m["final_status"] for m in running.simulated_messages()}
+    found = running.query("select message_sid, provider_status from messages where send_state = 'accepted'")
+    assert {row["message_sid"]: row["provider_status"] for row in found} == ends
+
+
+def test_the_same_backfill_repairs_deleted_events(running, reconciled_days):
+    before = running.events()
+    assert {row["status"] for row in before} >= {"enqueued", "sent", "delivered", "failed", "rejected"}
+    running.query("delete from campaign_events where left(event_id::text, 1) in ('0', '4', '8', 'c', 'd')")
+    sent = len(running.simulated_messages())
+    assert len(running.events()) < len(before)
+    running.backfill(*reconciled_days, behavior="completed")
+    assert running.events() == before
+    assert len(running.simulated_messages()) == sent
+
+
+def test_both_campaigns_come_to_their_end(running, reconciled_days):
+    """What `make demo` does, on today's messages: the scheduled run follows them."""
+    running.query("update campaign_runs set created_at = created_at - interval '1 day'")
+    for campaign in CAMPAIGNS:
+        running.run_campaign(campaign)
+    wait_until_settled(running.api, running.stack)
+    checks = report.show(running.stack.database_url("warehouse"))
+    assert {check.campaign for check in checks} == set(CAMPAIGNS)
+    assert [check for check in checks if not check.holds] == []
+    reasons = {row["skip_reason"] for row in running.query("select distinct skip_reason from message_status")}
+    assert reasons >= {"invalid_number", "not_mobile", "duplicate_number", "missing_variable"}
+    runs = {run["run_type"]: run["state"] for run in running.api.runs("reconcile_messages")}
+    assert runs["scheduled"] == "running"  # today is not over
+
+
+@pytest.mark.parametrize("task", ["prepare_audience", "send_batch", "report"])
+def test_clearing_a_task_of_a_finished_run_changes_nothing(running, past_days, task):
+    dag, run_id = "campaign__spring_sale", past_days[0]
+    before = running.query("select * from messages order by message_key"), running.events()
+    sent = len(running.simulated_messages())
+    body = {"dry_run": False, "task_ids": [task], "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
+    cleared = running.api.request("POST", f"dags/{dag}/clearTaskInstances", json=body)
+    assert cleared["total_entries"] >= 1
+    wait_for_runs(running.api, {dag: run_id}, running.stack)
+    tries = running.api.request("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    assert any(entry["task_id"] == task and entry["try_number"] > 1 for entry in tries)
+    assert len(running.simulated_messages()) == sent
+    assert (running.query("select * from messages order by message_key"), running.events()) == before
