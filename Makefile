@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check format schema lock clean
+.PHONY: help demo up down test bench check format schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -27,6 +27,9 @@ down: $(STAMP) ## Stop what `make up` started
 
 test: $(STAMP) ## Run every test, the real stack included
 	$(BIN)/python -m pytest
+
+bench: $(STAMP) ## Send and reconcile 100,000 messages; figures as ratios, memory against its limit
+	$(BIN)/python -m include.local.scale
 
 check: $(STAMP) ## Lint, format, types, import rules
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -176,3 +177,38 @@ def start_simulator():
 def simulator(start_simulator):
     """A simulator whose messages live their lives within moments."""
     return start_simulator(life_speed=100_000)
+
+
+@pytest.fixture
+def connect_twilio(monkeypatch):
+    """Define the connection `twilio_default`, as an environment does."""
+
+    def define(url, **changes):
+        from builders import ACCOUNT_SID, TOKEN
+
+        extra = {"list_lag_seconds": 0}
+        known = {"conn_type": "twilio", "login": ACCOUNT_SID, "password": TOKEN, "host": url, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**known, **changes}))
+
+    return define
+
+
+@pytest.fixture
+def connect_warehouse(monkeypatch):
+    """Define the connection `warehouse_default`, as an environment does."""
+
+    def define(url):
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_DEFAULT", url)
+
+    return define
+
+
+@pytest.fixture
+def configure(monkeypatch):
+    """Set variables `TWILIO_CAMPAIGNS__*`."""
+
+    def define(**settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(f"TWILIO_CAMPAIGNS__{name}", value)
+
+    return define

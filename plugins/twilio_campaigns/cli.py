@@ -33,8 +33,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+# Soft wrap: a line that is read by a program or a log stays one line.
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
 
 DatabaseUrl = Annotated[
     str | None,
@@ -47,9 +48,23 @@ Include = Annotated[Path, typer.Option("--include", help="Folder of campaigns, s
 def _errors_to_stderr() -> Iterator[None]:
     try:
         yield
-    except TwilioCampaignsError as error:
-        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    except Exception as error:
+        said = _explain(error)
+        if said is None:
+            raise
+        err.print(said, style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
+
+
+def _explain(error: Exception) -> str | None:
+    """Word what a person can mend; `None` for what is a fault of this program and deserves its traceback."""
+    if isinstance(error, TwilioCampaignsError):
+        return str(error)
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    if isinstance(error, AirflowNotFoundException):
+        return f"{error}. Set AIRFLOW_CONN_<ID> in the environment; for the warehouse --database-url does as well."
+    return None
 
 
 @app.command()
@@ -62,9 +77,11 @@ def validate(include: Include = Path("include")) -> None:
         for campaign in campaigns:
             out.print(f"{campaign.campaign_id}: ok", markup=False)
         for error in errors:
-            err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+            err.print(str(error), style="red", markup=False, highlight=False)
         if not campaigns and not errors:
-            err.print(f"There is no campaign in {include}/campaigns.", markup=False)
+            err.print(
+                f"There is no campaign in {include}/campaigns. Add a file, or name another --include.", markup=False
+            )
     if errors or not campaigns:
         raise typer.Exit(1)
 

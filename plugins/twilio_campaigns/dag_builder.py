@@ -30,8 +30,10 @@ from twilio_campaigns.sensors.reconcile import TwilioReconcileSensor
 if TYPE_CHECKING:
     from twilio_campaigns.domain.campaign import Campaign
 
-#: DAGs without a start date of their own begin here; `catchup=False` keeps it from mattering.
+#: Our own DAGs begin here; `catchup=False` keeps it from mattering.
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
+#: A new campaign's first slot is still due for this long: a parse between the slot and the scheduler must not lose it.
+SLOT_GRACE: Final = timedelta(minutes=1)
 #: Mapped sending tasks at a time: they share the sender's throughput, so more would only wait for each other.
 BATCHES_AT_ONCE: Final = 4
 _PRESETS: Final = {
@@ -65,7 +67,7 @@ def campaign_dag(campaign: Campaign, include: str | Path | None = None) -> DAG:
         dag_id=f"campaign__{campaign.campaign_id}",
         description=campaign.description or f"{campaign.action_type().upper()} campaign {campaign.campaign_id}",
         schedule=_timetable(campaign),
-        start_date=campaign.start_date or EPOCH,
+        start_date=campaign.start_date,  # none of our own: see _timetable
         catchup=False,
         max_active_runs=4,
         tags=["campaign", campaign.action_type(), *campaign.tags],
@@ -160,10 +162,11 @@ def warehouse_upgrade_dag(warehouse_conn_id: str = DEFAULT_CONNECTION) -> DAG:
 def _timetable(campaign: Campaign) -> CronTriggerTimetable | None:
     """Give an explicit timetable: `schedule="0 9 * * *"` would mean what the site's settings make of it.
 
-    `run_immediately=timedelta(0)`: an unpaused or new campaign waits for its next slot instead of making up for
-    the last one that nobody asked for.
+    A new campaign waits for its next slot instead of making up for the last one, which nobody asked for: Airflow
+    looks at `run_immediately` only where the DAG has no start date. One that ran before and was paused makes up for
+    its last slot if that is no older than `max_lateness`.
     """
     if campaign.schedule is None:
         return None
     cron = _PRESETS.get(campaign.schedule, campaign.schedule)
-    return CronTriggerTimetable(cron, timezone=campaign.timezone, run_immediately=timedelta(0))
+    return CronTriggerTimetable(cron, timezone=campaign.timezone, run_immediately=SLOT_GRACE)

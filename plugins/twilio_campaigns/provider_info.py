@@ -48,10 +48,13 @@ def _connection_type() -> dict[str, Any]:
         "hook-name": "Twilio",
         "hook-class-name": "twilio_campaigns.hooks.twilio.TwilioHook",
         "ui-field-behaviour": {
-            "hidden-fields": ["schema", "port", "extra"],
+            # The port stays visible: the test button of Airflow 3.3.2 refuses a saved connection without one
+            # (apache/airflow#73298, mended after that release).
+            "hidden-fields": ["schema", "extra"],
             "relabeling": {"host": "API base URL", "login": "Account SID", "password": "Auth Token"},
             "placeholders": {
                 "host": "empty for Twilio itself",
+                "port": "443; Airflow 3.3.2 cannot test a connection without a port",
                 "login": "AC…, from the Twilio Console",
                 "password": "from the Twilio Console",
             },

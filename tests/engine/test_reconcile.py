@@ -8,7 +8,7 @@ from time import sleep
 import pytest
 
 from builders import campaign, freeze, people, run, sender
-from twilio_campaigns.domain.exceptions import TwilioRejectedError, TwilioUnavailableError
+from twilio_campaigns.domain.exceptions import ConfigurationError, TwilioRejectedError, TwilioUnavailableError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Reconciler
 from twilio_campaigns.engine.send import BatchSender
@@ -27,9 +27,13 @@ def today():
 
 
 def send_all(warehouse, simulator, *, of=None, settings=QUICK, key="2026-11-20"):
+    send_run(warehouse, simulator, of or campaign(), run(key).run_key, settings)
+
+
+def send_run(warehouse, simulator, of, run_key, settings=QUICK):
     async def work():
         async with TwilioGateway(simulator.settings()) as twilio:
-            await BatchSender(Ledger(warehouse), twilio, of or campaign(), settings).send(run(key).run_key, 1)
+            await BatchSender(Ledger(warehouse), twilio, of, settings).send(run_key, 1)
 
     asyncio.run(work())
 
@@ -248,3 +252,24 @@ def test_today_is_never_finished(warehouse, simulator):
     look = asyncio.run(reconciler(warehouse, simulator).look(today(), full_read=True))
     assert not look.finished
     assert look.wake_at > datetime.now(UTC)
+
+
+def test_an_account_that_cannot_be_read_does_not_hide_the_others(warehouse, query, simulator, start_simulator):
+    other = start_simulator(seed=8)
+    for number, (connection, account) in enumerate({"account_a": other, "account_b": simulator}.items()):
+        of = campaign(campaign_id=connection, connection=connection)
+        freeze(warehouse, people(10, first=100 * number), of=of, as_run=run(campaign_id=connection))
+        send_run(warehouse, account, of, run(campaign_id=connection).run_key)
+    sleep(2.1)
+
+    async def gateway_of(connection_id):
+        if connection_id == "account_a":
+            raise ConfigurationError("Connection account_a: login is missing.")
+        return TwilioGateway(simulator.settings())
+
+    with pytest.raises(ConfigurationError, match="account_a"):
+        asyncio.run(Reconciler(warehouse, gateway_of, QUICK).read(today(), full_read=True))
+    settled = query("select connection, count(settled_at) as n from messages group by 1 order by 1")
+    assert [(row["connection"], row["n"]) for row in settled] == [("account_a", 0), ("account_b", 10)]
+    (reading,) = query("select complete, error from reconcile_passes")
+    assert (reading["complete"], "account_a" in reading["error"]) == (False, True)

@@ -208,7 +208,7 @@ def test_installed_the_connection_type_has_its_form(installed):
         "login": "Account SID",
         "password": "Auth Token",
     }
-    assert found["behaviour"]["hidden_fields"] == ["schema", "port", "extra"]
+    assert found["behaviour"]["hidden_fields"] == ["schema", "extra"]
     assert (found["warnings"], found["log"]) == ([], [])
 
 

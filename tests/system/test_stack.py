@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -15,7 +16,7 @@ from psycopg.rows import dict_row
 
 from include.local import report, stack
 from include.local.demo import SETTINGS, SIMULATOR, wait_for_runs, wait_until_settled
-from include.local.environment import LOCAL, Stack
+from include.local.environment import ACCOUNT_SID, LOCAL, Stack
 
 pytestmark = pytest.mark.system
 
@@ -153,10 +154,34 @@ def test_both_campaigns_come_to_their_end(running, reconciled_days):
     checks = report.show(running.stack.database_url("warehouse"))
     assert {check.campaign for check in checks} == set(CAMPAIGNS)
     assert [check for check in checks if not check.holds] == []
+    (customers,) = running.query("select count(*) as n from demo.customers where marketing_opt_in")
+    audiences = running.query("select audience from campaign_performance where campaign_id = 'spring_sale'")
+    assert {row["audience"] for row in audiences} == {customers["n"]}
     reasons = {row["skip_reason"] for row in running.query("select distinct skip_reason from message_status")}
     assert reasons >= {"invalid_number", "not_mobile", "duplicate_number", "missing_variable"}
     runs = {run["run_type"]: run["state"] for run in running.api.runs("reconcile_messages")}
     assert runs["scheduled"] == "running"  # today is not over
+
+
+@pytest.mark.parametrize(("known", "says"), [(True, "Connected to account"), (False, "does not accept")])
+def test_the_test_button_tells_good_credentials_from_bad_ones(running, known, says):
+    """What the UI asks for when somebody saves the form and then presses the button in the list."""
+    token = running.stack.secrets["auth_token"] if known else "wrong"
+    connection = {
+        "connection_id": f"twilio_{known}",
+        "conn_type": "twilio",
+        "description": "",
+        "host": "http://127.0.0.1",
+        "port": running.stack.simulator_port,
+        "login": ACCOUNT_SID,
+        "schema": "",
+        "extra": json.dumps({"api_key_sid": None, "api_key_secret": None, "list_lag_seconds": None}),
+    }
+    running.api.request("POST", "connections", json={**connection, "password": token})
+    # The button sends what the list shows: the secret is masked.
+    verdict = running.api.request("POST", "connections/test", json={**connection, "password": "***"})
+    assert verdict["status"] is known
+    assert says in verdict["message"]
 
 
 @pytest.mark.parametrize("task", ["prepare_audience", "send_batch", "report"])

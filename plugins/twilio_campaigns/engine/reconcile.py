@@ -92,15 +92,23 @@ class Reconciler:
         return Look(reading is not None, finished, wake_at, f"{_describe(reading)} {left}.")
 
     async def read(self, day: date, *, full_read: bool) -> Pass | None:
-        """Make one pass over a day; `None` when another reader is at it."""
+        """Make one pass over a day; `None` when another reader is at it.
+
+        Every account is read, also when another one cannot be.
+
+        :raises TwilioCampaignsError: the first account's failure; what the others said is in the tables.
+        """
         reading = self._store.begin(day, LEASE, full_read=full_read)
         if reading is None:
             log.info("Day %s is being read by somebody else.", day)
             return None
         try:
-            for connection_id in self._store.connections(day):
-                twilio = await self._gateway_of(connection_id)
-                await _Reading(self, reading, connection_id, twilio).run()
+            results = [await self._read_account(reading, name) for name in self._store.connections(day)]
+            failures = [failure for failure in results if failure is not None]
+            for failure in failures[1:]:
+                log.warning("Another account could not be read either: %s", failure)
+            for failure in failures[:1]:
+                raise failure
             if full_read:
                 reading.events_written += self._store.repair_refused(day)
             reading.complete = True
@@ -110,6 +118,13 @@ class Reconciler:
         finally:
             self._store.end(reading)
         return reading
+
+    async def _read_account(self, reading: Pass, connection_id: str) -> TwilioCampaignsError | None:
+        try:
+            await _Reading(self, reading, connection_id, await self._gateway_of(connection_id)).run()
+        except TwilioCampaignsError as error:
+            return error
+        return None
 
     async def _read_neglected(self, today: date, now: datetime) -> None:
         """Read earlier days whose own run was lost, paused or removed: nothing may depend on it."""

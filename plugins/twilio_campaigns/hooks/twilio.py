@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 #: What the connection's extra may hold. Anything else is a slip of the pen that would silently do nothing.
 EXTRAS: Final = ("api_key_sid", "api_key_secret", "region", "edge", "list_lag_seconds", "public_url")
 
+_TWILIO_PORT: Final = 443
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 #: The test button's user is waiting: one more try, soon.
 _BRIEF: Final = Patience(tries=2, first_wait=0.5, longest_wait=2.0)
@@ -201,15 +202,17 @@ def _base_url(connection: Connection) -> str | None:
     """Put host, schema and port together, in whichever of them people wrote the address."""
     host = (connection.host or "").strip()
     if not host:
-        if connection.port:
-            raise ConfigurationError("port is set without host. Fill in host, or leave port empty.")
+        if connection.port not in {None, 0, _TWILIO_PORT}:
+            raise ConfigurationError(
+                f"port is {connection.port} without host; Twilio's own port is 443. Fill in host, or leave port empty."
+            )
         return None
     schema = (connection.schema or "").strip()
     if "://" not in host:
         host = f"{schema or _usual_schema(host)}://{host}"
     elif schema and schema != urlsplit(host).scheme:
         raise ConfigurationError(f"host and schema {schema} contradict each other. Leave schema empty.")
-    return _with_port(host, connection.port)
+    return _with_port(host, connection.port or None)
 
 
 def _usual_schema(host: str) -> str:

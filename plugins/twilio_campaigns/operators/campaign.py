@@ -128,8 +128,8 @@ class TwilioCampaignSendOperator(BaseOperator):
         :raises AirflowFailException: when Twilio refuses the account or the sender.
         """
         run_key = run_of(context, self.campaign_id).run_key
-        settings = Settings.from_environ(os.environ)
-        with no_retry(), WarehouseHook(self.warehouse_conn_id, settings).get_conn() as warehouse:
+        with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
+            settings = Settings.from_environ(os.environ)
             return asyncio.run(self._send(Ledger(warehouse), run_key, settings))
 
     async def _send(self, ledger: Ledger, run_key: str, settings: Settings) -> dict[str, int]:

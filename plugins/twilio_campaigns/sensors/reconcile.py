@@ -62,8 +62,8 @@ class TwilioReconcileSensor(BaseSensorOperator):
         self._follow(_day_of(context), full_read=full_read)
 
     def _follow(self, day: date, *, full_read: bool) -> None:
-        settings = Settings.from_environ(os.environ)
-        with no_retry(), WarehouseHook(self.warehouse_conn_id, settings).get_conn() as warehouse:
+        with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
+            settings = Settings.from_environ(os.environ)
             reconciler = Reconciler(warehouse, _gateways(), settings)
             while True:
                 look = asyncio.run(reconciler.look(day, full_read=full_read))

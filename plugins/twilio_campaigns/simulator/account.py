@@ -94,15 +94,14 @@ class Account:
         """Redact a body, or cancel a scheduled message."""
         message, now = self.message(sid), self.clock.now()
         status = form["Status"][-1] if "Status" in form else None
-        if status is not None and status != "canceled":
+        body = form["Body"][-1] if "Body" in form else None
+        if status not in {None, "canceled"} or body:
             raise TwilioError(20001)
         if status == "canceled":
             if message.status_at(now) != "scheduled":
                 raise TwilioError(30409, 409)
             self.store.cancel(message, now)
-        if "Body" in form:
-            if form["Body"][-1]:
-                raise TwilioError(20001)
+        if body is not None:
             message.body = ""
         message.touched_at = now
         return message_resource(message, self.sid, now)

@@ -95,13 +95,12 @@ def message_resource(message: Message, account: str, now: float) -> dict[str, An
     uri = f"/{API_VERSION}/Accounts/{account}/Messages/{message.sid}"
     has_code = message.life.code is not None and status in {"failed", "undelivered"}
     # A Messaging Service does not know the number of parts before it has picked the sender.
-    parts = 0 if status in {"accepted", "scheduled"} else message.parts
-    chosen = message.from_ if message.service is None or status not in {"accepted", "scheduled"} else None
+    is_picked = not message.picked_later or status not in {"accepted", "scheduled", "canceled"}
     return {
         "body": message.body,
-        "num_segments": str(parts),
+        "num_segments": str(message.parts if is_picked else 0),
         "direction": message.direction,
-        "from": chosen,
+        "from": message.from_ if is_picked else None,
         "to": message.to,
         "date_updated": rfc2822(message.updated_at(now)),
         "price": f"-{message.price:.5f}" if message.is_priced_at(now) else None,

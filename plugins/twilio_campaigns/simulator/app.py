@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qs
 from uuid import uuid4
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class ClockChange(BaseModel):
     """What to do to the clock."""
 
-    advance_seconds: float = 0.0
-    speed: float | None = None
+    advance_seconds: Annotated[float, Field(ge=0)] = 0.0
+    speed: Annotated[float, Field(gt=0)] | None = None
 
 
 class Inbound(BaseModel):
@@ -114,7 +114,7 @@ def _add_control(app: FastAPI, account: Account) -> None:
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
-    return parse_qs((await request.body()).decode(), keep_blank_values=True)
+    return parse_qs((await request.body()).decode(errors="replace"), keep_blank_values=True)
 
 
 async def _account(account: Account, _request: Request) -> Response:
@@ -156,7 +156,7 @@ async def _delete_media(account: Account, request: Request) -> Response:
 
 
 async def _feedback(account: Account, request: Request) -> Response:
-    return answer(account.feedback(request.path_params["sid"], await _form(request)), 201)
+    return answer(account.feedback(request.path_params["sid"], await _form(request)))
 
 
 async def _nothing(_account: Account, _request: Request) -> Response:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 DEFAULT_ACCOUNT: Final = "AC" + "0" * 31 + "1"
 
@@ -32,6 +31,6 @@ class SimulatorConfig(BaseModel):
     seed: int = 1
     speed: Annotated[float, Field(gt=0)] = 1.0
     life_speed: Annotated[float, Field(gt=0)] = 1.0
-    started_at: datetime | None = None
+    started_at: AwareDatetime | None = None
     list_lag_seconds: Annotated[float, Field(ge=0)] = 0.0
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0

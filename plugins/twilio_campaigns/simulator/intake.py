@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -34,9 +34,11 @@ MAX_BODY: Final = 1600
 MAX_MEDIA: Final = 10
 MIN_AHEAD: Final = 300
 MAX_AHEAD: Final = 35 * 86400
+MAX_VALIDITY: Final = 36000
 _SENDER: Final = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
 _SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}")
 _CONTENT: Final = re.compile(r"HX[0-9a-fA-F]{32}")
+_DIGITS: Final = re.compile(r"[0-9]{1,5}")
 #: Numbers of a Messaging Service's pool are picked by the recipient, so that a person hears from one sender.
 POOL: Final = tuple(f"+1202555{tail:04}" for tail in range(100, 110))
 
@@ -45,6 +47,7 @@ POOL: Final = tuple(f"+1202555{tail:04}" for tail in range(100, 110))
 class Request:
     """A create request that Twilio would take.
 
+    :param picked_later: whether a Messaging Service picks the sender.
     :param fails_with: with a Messaging Service most refusals come later, as a failed message.
     """
 
@@ -52,6 +55,7 @@ class Request:
     country: str
     from_: str
     service: str | None
+    picked_later: bool
     body: str
     media: tuple[str, ...]
     send_at: float | None
@@ -73,6 +77,7 @@ def read_request(form: Mapping[str, list[str]], now: float) -> Request:
         country=country,
         from_=sender or POOL[hash_of(to) % len(POOL)],
         service=service,
+        picked_later=not sender,
         body=body,
         media=media,
         send_at=_send_at(form, service, now),
@@ -111,6 +116,7 @@ def create(store: Store, config: SimulatorConfig, request: Request, now: float) 
         created_at=now,
         begins_at=request.send_at or now,
         life=life.compressed(config.life_speed),
+        picked_later=request.picked_later,
     )
     store.add(message)
     return message
@@ -205,7 +211,7 @@ def _variables(text: str | None) -> str:
 
 def _send_at(form: Mapping[str, list[str]], service: str | None, now: float) -> float | None:
     validity = _one(form, "ValidityPeriod")
-    if validity is not None and not (validity.isdigit() and 1 <= int(validity) <= 36000):  # noqa: PLR2004
+    if validity is not None and not (_DIGITS.fullmatch(validity) and 1 <= int(validity) <= MAX_VALIDITY):
         raise TwilioError(20001)
     if _one(form, "ScheduleType") is None:
         return None
@@ -215,9 +221,10 @@ def _send_at(form: Mapping[str, list[str]], service: str | None, now: float) -> 
     if not text:
         raise TwilioError(35111)
     try:
-        moment = datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise TwilioError(35114) from None
-    if not MIN_AHEAD < moment - now <= MAX_AHEAD:
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not MIN_AHEAD < seconds - now <= MAX_AHEAD:
         raise TwilioError(35115)
-    return moment
+    return seconds

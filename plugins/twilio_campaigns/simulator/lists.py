@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from calendar import timegm
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -20,23 +21,25 @@ if TYPE_CHECKING:
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 1000
 DAY: Final = 86400
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
 def read_filter(query: Mapping[str, str], as_of: float) -> Filter:
     """Read `To`, `From`, `DateSent`, `DateSent<` and `DateSent>`; the limits are inclusive.
 
-    A date without a time means the whole UTC day on either side.
+    A date without a time means the whole UTC day on either side; `DateSent` means its whole day even with a time,
+    which Twilio's SDK always sends.
 
     :raises TwilioError: 20001 for a date that cannot be read.
     """
-    after, before = query.get("DateSent>"), query.get("DateSent<")
-    day = query.get("DateSent")
+    midnight = _midnight(query.get("DateSent"))
+    after, before = _moment(query.get("DateSent>"), end=False), _moment(query.get("DateSent<"), end=True)
     return Filter(
         as_of=as_of,
         to=query.get("To") or None,
         from_=query.get("From") or None,
-        sent_after=_moment(after or day, end=False),
-        sent_before=_moment(before or day, end=True),
+        sent_after=midnight if after is None else after,
+        sent_before=midnight + DAY - 1 if before is None and midnight is not None else before,
     )
 
 
@@ -68,11 +71,16 @@ def _moment(text: str | None, *, end: bool) -> float | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        seconds = float(timegm(moment.astimezone(UTC).timetuple() if moment.tzinfo else moment.timetuple()))
+    except (ValueError, OverflowError):
         raise TwilioError(20001) from None
-    seconds = float(timegm(moment.astimezone(UTC).timetuple() if moment.tzinfo else moment.timetuple()))
-    is_date = len(text) == len("2026-01-01")
+    is_date = len(text) <= len("2026-01-01")
     return seconds + DAY - 1 if end and is_date else seconds
+
+
+def _midnight(text: str | None) -> float | None:
+    moment = _moment(text, end=False)
+    return None if moment is None else moment // DAY * DAY
 
 
 def _page_size(text: str | None) -> int:
@@ -83,7 +91,7 @@ def _page_size(text: str | None) -> int:
 
 
 def _number(text: str) -> int:
-    if not text.isdigit():
+    if not _DIGITS.fullmatch(text):
         raise TwilioError(20001)
     return int(text)
 
@@ -105,5 +113,5 @@ def _read_token(token: str) -> tuple[float, Place]:
         padded = token.removeprefix("PA") + "=" * (-(len(token) - 2) % 4)
         as_of, kind, moment, sid = json.loads(base64.urlsafe_b64decode(padded))
         return float(as_of), (int(kind), float(moment), str(sid))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise TwilioError(21481) from None

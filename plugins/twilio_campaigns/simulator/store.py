@@ -22,6 +22,7 @@ class Message:
     """One message. Times are seconds since 1970 on the simulator's clock.
 
     :param begins_at: when its life begins: creation, or `SendAt` of a scheduled one.
+    :param picked_later: whether a Messaging Service picks the sender, which shows once the message is queued.
     """
 
     sid: str
@@ -35,6 +36,7 @@ class Message:
     created_at: float
     begins_at: float
     life: Life
+    picked_later: bool = False
     canceled_at: float | None = None
     touched_at: float = 0.0
     feedback: str | None = None
@@ -54,11 +56,12 @@ class Message:
         if self.canceled_at is not None and self.canceled_at <= now:
             return "canceled"
         age, life = now - self.begins_at, self.life
+        accepted_first = self.picked_later and self.begins_at == self.created_at
         steps = (
             (life.final, life.final_status),
             (life.sent, "sent"),
             (life.sending, "sending"),
-            (life.queued if self.service else 0.0, "queued"),
+            (life.queued if accepted_first else 0.0, "queued"),
             (0.0, "accepted"),
         )
         return next((word for since, word in steps if since is not None and age >= since), "scheduled")
@@ -110,6 +113,7 @@ class Filter:
 Place = tuple[int, float, str]
 
 _sent_key = attrgetter("sent_at", "sid")
+_created_key = attrgetter("created_at", "sid")
 
 
 class Store:
@@ -150,8 +154,8 @@ class Store:
     def add(self, message: Message) -> None:
         """Take a message in."""
         self._by_sid[message.sid] = message
-        self._by_to[message.to].append(message)
-        self._by_created.append(message)
+        insort(self._by_to[message.to], message, key=_created_key)
+        insort(self._by_created, message, key=_created_key)
         if message.sent_at < FOREVER:
             insort(self._by_sent, message, key=_sent_key)
 
@@ -209,10 +213,11 @@ class Store:
 
     def _sent_between(self, wanted: Filter, after: Place | None) -> Iterable[Message]:
         """Rows by falling `date_sent`; an upper limit of whole seconds takes in that whole second."""
-        latest = min(wanted.as_of, FOREVER if wanted.sent_before is None else wanted.sent_before + 0.999999)
         earliest = -FOREVER if wanted.sent_after is None else wanted.sent_after
         rows = sorted(self._by_to.get(wanted.to, []), key=_sent_key) if wanted.to else self._by_sent
-        end = bisect_right(rows, latest, key=attrgetter("sent_at"))
+        end = bisect_right(rows, wanted.as_of, key=attrgetter("sent_at"))
+        if wanted.sent_before is not None:
+            end = min(end, bisect_left(rows, wanted.sent_before + 1, key=attrgetter("sent_at")))
         if after is not None:
             end = min(end, bisect_left(rows, after[1:], key=_sent_key))
         start = bisect_left(rows, earliest, key=attrgetter("sent_at"))

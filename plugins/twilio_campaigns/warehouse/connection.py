@@ -54,6 +54,18 @@ def redacted(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
+def away(url: str, reason: object) -> TransientError:
+    """Word that a database cannot be reached.
+
+    :param reason: why, of which the first line is shown; libpq adds one for every address that it tried.
+    """
+    first = next(iter(str(reason).splitlines()), "").rstrip(".") or "no answer"
+    return TransientError(
+        f"The warehouse at {redacted(url)} cannot be reached: {first}. "
+        "Check that it runs, and the host, port, database, user and password of its connection."
+    )
+
+
 class Warehouse:
     """The PostgreSQL database that holds ledger, events and views.
 
@@ -119,10 +131,7 @@ class Warehouse:
             with self._pool.connection() as connection, connection.transaction():
                 yield connection
         except PoolTimeout as error:
-            raise TransientError(
-                f"The warehouse at {redacted(self.url)} did not answer within 30 s. "
-                "Check that it runs and that the connection's host, user and password are right."
-            ) from error
+            raise away(self.url, "no answer within 30 s") from error
         except psycopg.OperationalError as error:
             raise TransientError(f"The warehouse broke off: {error}".strip()) from error
 
@@ -154,7 +163,7 @@ def create_database(url: str) -> bool:
             f"The user of {redacted(wanted)} may not create databases. Create {name!r} as an administrator."
         ) from error
     except psycopg.OperationalError as error:
-        raise TransientError(f"The server of {redacted(wanted)} cannot be reached: {error}".strip()) from error
+        raise away(wanted, error) from error
     return True
 
 

@@ -10,10 +10,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.exceptions import ConfigurationError
-from twilio_campaigns.warehouse.connection import libpq_url
+from twilio_campaigns.warehouse.connection import away, libpq_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ def upgrade(url: str, schema: str = "messaging") -> str:
     of ours, so PostgreSQL refuses that and the whole upgrade is rolled back with its message.
 
     :return: the revision that the schema now has.
+    :raises TransientError: when the database cannot be reached.
     """
     with _connected(url, schema) as connection, _config(connection, schema) as config:
         connection.execute(text("select pg_advisory_xact_lock(hashtext('twilio_campaigns upgrade'))"))
@@ -45,6 +47,7 @@ def require_current(url: str, schema: str = "messaging") -> None:
     """Check that the schema has this package's version.
 
     :raises ConfigurationError: with the remedy when it lacks the tables or is older or newer.
+    :raises TransientError: when the database cannot be reached.
     """
     with _connected(url, schema) as connection, _config(connection, schema) as config:
         head = ScriptDirectory.from_config(config).get_current_head()
@@ -65,6 +68,8 @@ def _connected(url: str, schema: str) -> Iterator[Connection]:
         with engine.begin() as connection:
             connection.execute(text(f"set local search_path to \"{schema}\"; set local TimeZone to 'UTC'"))
             yield connection
+    except OperationalError as error:
+        raise away(libpq_url(url), error.orig) from error
     finally:
         engine.dispose()
 

@@ -1,0 +1,431 @@
+"""The DAG files as Airflow meets them: parsed by its DagBag, and run by `dag.test()` in a process of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import time_machine
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import CronTriggerTimetable
+from airflow.serialization.serialized_objects import DagSerialization
+from psycopg.rows import dict_row
+
+from builders import ACCOUNT_SID, TOKEN, campaign, sender
+from include.local.demo_data import fill_customers
+from twilio_campaigns.dag_builder import campaign_dag
+from twilio_campaigns.domain.campaign import SqlSegment
+
+ROOT = Path(__file__).parent.parent.parent
+DAGS = ROOT / "dags"
+CAMPAIGN_DAGS = {"campaign__spring_sale", "campaign__product_launch"}
+CAMPAIGN_TASKS = {"prepare_audience": False, "send_batch": True, "report": False}
+#: Every DAG with its tasks, and whether each is mapped.
+CONTRACT = {
+    **dict.fromkeys(CAMPAIGN_DAGS, CAMPAIGN_TASKS),
+    "reconcile_messages": {"reconcile": False},
+    "warehouse_upgrade": {"upgrade": False},
+}
+
+
+def parsed(folder=DAGS):
+    """Parse as the DAG processor does, which leaves out files that do not look like DAGs."""
+    return DagBag(folder, bundle_path=folder, safe_mode=True)
+
+
+@pytest.fixture
+def include(tmp_path, monkeypatch):
+    """A copy of our include folder, which the DAG files read instead."""
+    folder = tmp_path / "include"
+    shutil.copytree(ROOT / "include", folder, ignore=shutil.ignore_patterns("local", "__pycache__"))
+    monkeypatch.setenv("TWILIO_CAMPAIGNS__INCLUDE", str(folder))
+    return folder
+
+
+def as_scheduled(dag):
+    """Give what the scheduler knows of a DAG."""
+    return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+
+
+def first_slot(dag, now):
+    """Give the moment of a new DAG's first run."""
+    with time_machine.travel(now, tick=False):
+        return as_scheduled(dag).next_dagrun_info(last_automated_run_info=None).run_after
+
+
+@pytest.fixture(scope="module")
+def bag():
+    return parsed()
+
+
+class TestParsing:
+    def test_there_is_every_dag_of_the_contract_and_no_other(self, bag):
+        assert bag.import_errors == {}
+        assert bag.captured_warnings == {}
+        assert {name: {t.task_id: t.is_mapped for t in dag.tasks} for name, dag in bag.dags.items()} == CONTRACT
+
+    @pytest.mark.parametrize("name", sorted(CAMPAIGN_DAGS))
+    def test_a_campaigns_report_waits_for_whatever_became_of_the_rest(self, bag, name):
+        report = bag.dags[name].task_dict["report"]
+        assert report.upstream_task_ids == {"prepare_audience", "send_batch"}
+        assert report.trigger_rule == "all_done"
+        assert report.retries == 0
+
+    def test_no_dag_makes_up_for_the_past(self, bag):
+        assert {name: (dag.catchup, dag.max_active_runs) for name, dag in bag.dags.items()} == {
+            "campaign__spring_sale": (False, 4),
+            "campaign__product_launch": (False, 4),
+            "reconcile_messages": (False, 16),
+            "warehouse_upgrade": (False, 1),
+        }
+
+    def test_only_reconciling_runs_by_itself_at_every_utc_midnight(self, bag):
+        periodic = {name for name, dag in bag.dags.items() if as_scheduled(dag).timetable.periodic}
+        assert periodic == {"reconcile_messages"}
+        dag = bag.dags["reconcile_messages"]
+        assert isinstance(dag.timetable, CronTriggerTimetable)
+        # Unpaused at any time of the day, it follows that day first.
+        assert first_slot(dag, datetime(2026, 11, 20, 17, tzinfo=UTC)) == datetime(2026, 11, 20, tzinfo=UTC)
+
+    def test_every_dag_survives_the_way_to_the_scheduler(self, bag):
+        for dag in bag.dags.values():
+            assert set(as_scheduled(dag).task_dict) == set(dag.task_dict)
+
+
+class TestBrokenFile:
+    def test_it_is_named_apart_and_the_other_campaigns_go_on(self, include):
+        broken = include / "campaigns" / "product_launch.yaml"
+        broken.write_text(broken.read_text("utf-8").replace("sender: us_long_code", "sender: us_long_cod"), "utf-8")
+        line = broken.read_text("utf-8").splitlines().index("sender: us_long_cod") + 1
+        bag = parsed()
+        assert set(bag.dags) == set(CONTRACT) - {"campaign__product_launch"}
+        assert set(bag.import_errors) == {"campaign_errors.py"}
+        (said,) = bag.import_errors.values()
+        assert f"product_launch.yaml:{line}: sender: " in said
+        assert "'us_long_code'" in said.partition(f"product_launch.yaml:{line}")[2]
+
+    def test_every_broken_file_is_named(self, include):
+        for name in ("spring_sale", "product_launch"):
+            (include / "campaigns" / f"{name}.yaml").write_text("sender: [\n", "utf-8")
+        bag = parsed()
+        assert set(bag.dags) == set(CONTRACT) - CAMPAIGN_DAGS
+        (said,) = bag.import_errors.values()
+        assert ("spring_sale.yaml:" in said, "product_launch.yaml:" in said) == (True, True)
+
+    def test_a_missing_include_folder_is_an_import_error_and_hides_nothing_else(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("TWILIO_CAMPAIGNS__INCLUDE", str(tmp_path / "nowhere"))
+        bag = parsed()
+        assert set(bag.dags) == {"reconcile_messages", "warehouse_upgrade"}
+        assert set(bag.import_errors) == {"campaign_errors.py"}
+        assert "TWILIO_CAMPAIGNS__INCLUDE" in bag.import_errors["campaign_errors.py"]
+
+    def test_a_new_file_is_a_new_dag(self, include):
+        spring = (include / "campaigns" / "spring_sale.yaml").read_text("utf-8")
+        (include / "campaigns" / "autumn_sale.yaml").write_text(spring, "utf-8")
+        assert set(parsed().dags) == {*CONTRACT, "campaign__autumn_sale"}
+
+
+class TestSchedule:
+    #: A Friday.
+    NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("schedule", "timezone", "slot"),
+        [
+            ("0 9 * * *", "UTC", datetime(2026, 11, 21, 9, tzinfo=UTC)),
+            ("0 9 * * *", "America/New_York", datetime(2026, 11, 20, 14, tzinfo=UTC)),
+            ("0 10 * * 1-5", "Europe/Berlin", datetime(2026, 11, 23, 9, tzinfo=UTC)),
+            ("@hourly", "UTC", datetime(2026, 11, 20, 10, tzinfo=UTC)),
+            ("@daily", "Asia/Kolkata", datetime(2026, 11, 20, 18, 30, tzinfo=UTC)),
+            ("@weekly", "UTC", datetime(2026, 11, 22, tzinfo=UTC)),
+            ("@monthly", "UTC", datetime(2026, 12, 1, tzinfo=UTC)),
+            ("@quarterly", "UTC", datetime(2027, 1, 1, tzinfo=UTC)),
+            ("@yearly", "UTC", datetime(2027, 1, 1, tzinfo=UTC)),
+        ],
+    )
+    def test_a_new_campaign_waits_for_its_next_slot(self, schedule, timezone, slot):
+        """Even where the last one was half an hour ago, within `max_lateness`: nobody asked for that one."""
+        dag = campaign_dag(campaign(schedule=schedule, timezone=timezone))
+        assert isinstance(dag.timetable, CronTriggerTimetable)
+        assert first_slot(dag, self.NOW) == slot
+
+    def test_a_parse_right_after_the_slot_does_not_lose_it(self):
+        dag = campaign_dag(campaign(schedule="0 9 * * *"))
+        slot = datetime(2026, 11, 20, 9, tzinfo=UTC)
+        assert first_slot(dag, slot + timedelta(seconds=20)) == slot
+
+    def test_no_slot_comes_before_the_start_date(self):
+        dag = campaign_dag(campaign(schedule="0 9 * * *", start_date=datetime(2026, 12, 24, 10, tzinfo=UTC)))
+        assert first_slot(dag, self.NOW) == datetime(2026, 12, 25, 9, tzinfo=UTC)
+
+    def test_a_campaign_without_schedule_never_runs_by_itself(self):
+        assert as_scheduled(campaign_dag(campaign())).next_dagrun_info(last_automated_run_info=None) is None
+
+
+def test_a_campaign_made_in_python_is_a_dag_like_any_other():
+    of = campaign(
+        campaign_id="handmade",
+        description="By hand.",
+        tags=("vip",),
+        warehouse_connection="warehouse_eu",
+        segment=SqlSegment(sql="segments/vip.sql"),
+    )
+    dag = campaign_dag(of, "/somewhere/include")
+    assert (dag.dag_id, dag.description, dag.tags) == ("campaign__handmade", "By hand.", {"campaign", "sms", "vip"})
+    assert {task.task_id: task.is_mapped for task in dag.tasks} == CAMPAIGN_TASKS
+    assert (dag.task_dict["prepare_audience"].campaign, dag.task_dict["prepare_audience"].include) == (
+        of,
+        "/somewhere/include",
+    )
+    assert dag.task_dict["send_batch"].partial_kwargs["warehouse_conn_id"] == "warehouse_eu"
+    assert dag.task_dict["report"].warehouse_conn_id == "warehouse_eu"
+
+
+def test_a_picture_makes_an_mms_campaign():
+    of = campaign(sender=sender(channel="mms"), message={"body": "x", "media_urls": ["https://example.com/a.png"]})
+    dag = campaign_dag(of)
+    assert "mms" in dag.tags
+    assert dag.description == "MMS campaign spring"
+
+
+# Airflow with a metadata database of its own. It reads requests from its standard input and answers each one on its
+# standard output; everything else that is said goes to standard error.
+AIRFLOW = """
+import json, os, sys
+from datetime import datetime
+
+answers = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+
+from airflow import settings
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
+
+bags = [DagBag(folder, bundle_path=folder) for folder in sys.argv[1:]]
+dags = {name: dag for bag in bags for name, dag in bag.dags.items()}
+heavy = {"pandas", "numpy", "pyarrow", "twilio.rest.api"} & set(sys.modules)
+print(json.dumps({"dags": sorted(dags), "heavy": sorted(heavy)}), file=answers)
+for line in sys.stdin:
+    asked = json.loads(line)
+    os.environ.update(asked["environ"])
+    run = dags[asked["dag_id"]].test(logical_date=datetime.fromisoformat(asked["logical_date"]))
+    tasks = {}
+    for task in sorted(run.get_task_instances(), key=lambda task: task.map_index):
+        tasks.setdefault(task.task_id, []).append(str(task.state))
+    with settings.Session() as session:
+        xcoms = [str(row.value) for row in session.query(XComModel).filter_by(run_id=run.run_id)]
+    print(json.dumps({"state": str(run.state), "tasks": tasks, "xcoms": xcoms}), file=answers)
+"""
+HANDMADE = """
+from twilio_campaigns.dag_builder import campaign_dag
+from twilio_campaigns.domain.campaign import Campaign, Message, SqlSegment
+from twilio_campaigns.domain.sender import SenderProfile
+
+dag = campaign_dag(  # an Airflow DAG
+    Campaign(
+        campaign_id="handmade",
+        sender=SenderProfile(name="number", from_number="+15005550006", parts_per_second=500.0),
+        segment=SqlSegment(query="select 'c1' as customer_id, '+12025550100' as phone"),
+        message=Message(body="By hand."),
+    )
+)
+"""
+
+
+class Airflow:
+    """Runs DAGs with `dag.test()`; the process is started once, because its first run takes seconds."""
+
+    def __init__(self, home, folders):
+        self.log = home / "log"
+        bundles = [
+            {
+                "name": Path(folder).name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(folder)},
+            }
+            for folder in folders
+        ]
+        environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "TWILIO"))},
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        }
+        airflow = Path(sys.executable).parent / "airflow"
+        subprocess.run([airflow, "db", "migrate"], env=environ, check=True, capture_output=True)
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", AIRFLOW, *map(str, folders)],
+                env=environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self.parsed = self._answer()
+
+    def test(self, dag_id, logical_date, environ):
+        """Run a DAG once; give the states of run and tasks, and every XCom."""
+        request = {"dag_id": dag_id, "logical_date": logical_date.isoformat(), "environ": environ}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self):
+        watchdog = threading.Timer(120, self._process.kill)
+        watchdog.start()
+        line = self._process.stdout.readline()
+        watchdog.cancel()
+        assert line, self.log.read_text("utf-8")[-4000:]
+        return json.loads(line)
+
+    def stop(self):
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        finally:
+            self._process.kill()
+            self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory):
+    handmade = tmp_path_factory.mktemp("handmade")
+    (handmade / "handmade.py").write_text(HANDMADE, "utf-8")
+    airflow = Airflow(tmp_path_factory.mktemp("airflow"), [DAGS, handmade])
+    yield airflow
+    airflow.stop()
+
+
+class Site:
+    """One warehouse and one Twilio, with the Airflow that works on them."""
+
+    def __init__(self, airflow, url, simulator):
+        self.simulator = simulator
+        self._airflow = airflow
+        self._url = url
+
+    def run(self, dag_id, logical_date, **twilio):
+        known = {"conn_type": "twilio", "login": ACCOUNT_SID, "password": TOKEN, "host": self.simulator.url}
+        connection = {**known, "extra": {"list_lag_seconds": 0}, **twilio}
+        environ = {
+            "AIRFLOW_CONN_TWILIO_DEFAULT": json.dumps(connection),
+            "AIRFLOW_CONN_WAREHOUSE_DEFAULT": self._url,
+        }
+        return self._airflow.test(dag_id, logical_date, environ)
+
+    def query(self, statement):
+        with psycopg.connect(self._url, row_factory=dict_row, options="-c search_path=messaging,demo") as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def states(self):
+        rows = self.query("select send_state, count(*) as n from messages group by 1")
+        return {row["send_state"]: row["n"] for row in rows}
+
+    def tables(self):
+        names = ("messages", "campaign_events", "campaign_runs")
+        return [self.query(f"select * from {name} order by 1") for name in names]
+
+
+@pytest.fixture
+def site(airflow, database_url, simulator):
+    fill_customers(database_url, people=200)
+    return Site(airflow, database_url, simulator)
+
+
+ALL_GREEN = {"prepare_audience": ["success"], "send_batch": ["success"], "report": ["success"]}
+
+
+class TestRunning:
+    def test_parsing_imports_neither_data_frames_nor_twilios_client(self, airflow):
+        """Airflow parses every 30 seconds, in processes that it starts anew."""
+        assert airflow.parsed["heavy"] == []
+        assert airflow.parsed["dags"] == sorted({*CONTRACT, "campaign__handmade"})
+
+    @pytest.mark.parametrize(
+        ("name", "who"),
+        [("spring_sale", "marketing_opt_in"), ("product_launch", "marketing_opt_in and country in ('US', 'CA')")],
+    )
+    def test_everybody_is_accounted_for_and_a_second_run_of_the_date_sends_nothing(self, site, airflow, name, who):
+        now = datetime.now(UTC)
+        first = site.run(f"campaign__{name}", now)
+        assert (first["state"], first["tasks"]) == ("success", ALL_GREEN)
+        (audience,) = site.query(f"select count(*) as n from customers where {who}")
+        states = site.states()
+        assert sum(states.values()) == audience["n"] == site.query("select * from campaign_runs")[0]["audience_rows"]
+        assert set(states) <= {"accepted", "enqueue_failed", "skipped"}
+        assert states["accepted"] > 10
+        held = {(m["sid"], m["to"]) for m in site.simulator.truth()}
+        ledger = site.query("select message_sid, to_number from messages where send_state = 'accepted'")
+        assert {(row["message_sid"], row["to_number"]) for row in ledger} == held
+        assert len({number for _, number in held}) == len(held)
+        events = site.query("select status, count(*) as n from campaign_events where status like 'enqueue%' group by 1")
+        expected = {"enqueued": states["accepted"], "enqueue_failed": states.get("enqueue_failed", 0)}
+        assert {row["status"]: row["n"] for row in events} == {word: n for word, n in expected.items() if n}
+
+        before = site.tables()
+        again = site.run(f"campaign__{name}", now)
+        assert (again["state"], again["tasks"]) == ("success", ALL_GREEN)
+        assert len(site.simulator.truth()) == len(held)
+        assert site.tables() == before
+
+        said = airflow.log.read_text("utf-8") + json.dumps([first["xcoms"], again["xcoms"]])
+        assert f"  enqueued        {states['accepted']:>10,}" in said
+        assert [number for _, number in held if number.removeprefix("+") in said] == []
+
+    def test_a_campaign_made_in_python_sends(self, site):
+        result = site.run("campaign__handmade", datetime.now(UTC))
+        assert (result["state"], result["tasks"]) == ("success", ALL_GREEN)
+        assert [(m["to"], m["body"]) for m in site.simulator.truth()] == [("+12025550100", "By hand.")]
+
+    def test_a_run_that_is_too_late_texts_nobody_and_is_no_failure(self, site):
+        result = site.run("campaign__spring_sale", datetime.now(UTC) - timedelta(hours=2))
+        assert result["state"] == "success"
+        assert result["tasks"] == {"prepare_audience": ["skipped"], "send_batch": ["skipped"], "report": ["success"]}
+        assert (site.simulator.truth(), site.states()) == ([], {})
+
+    def test_nobody_to_text_is_no_failure(self, site):
+        site.query("delete from customers where marketing_opt_in")
+        result = site.run("campaign__spring_sale", datetime.now(UTC))
+        assert result["state"] == "success"
+        assert result["tasks"] == {"prepare_audience": ["success"], "send_batch": ["skipped"], "report": ["success"]}
+
+    def test_a_refused_account_is_red_at_once_and_the_mended_run_texts_everybody(self, site):
+        now = datetime.now(UTC)
+        red = site.run("campaign__spring_sale", now, password="another-token")
+        assert red["state"] == "failed"
+        assert red["tasks"] == {"prepare_audience": ["success"], "send_batch": ["failed"], "report": ["failed"]}
+        assert site.simulator.truth() == []
+        planned = site.states()["planned"]
+        assert site.run("campaign__spring_sale", now)["tasks"] == ALL_GREEN
+        assert len(site.simulator.truth()) == planned
+
+    def test_a_broken_segment_is_red_and_not_only_skipped(self, site):
+        site.query("alter table customers rename column phone to telephone")
+        result = site.run("campaign__spring_sale", datetime.now(UTC))
+        assert result["state"] == "failed"
+        assert result["tasks"]["prepare_audience"] == result["tasks"]["report"] == ["failed"]
+
+    def test_a_settled_day_is_reconciled_and_done(self, site):
+        site.run("campaign__handmade", datetime.now(UTC))
+        long_ago = datetime.now(UTC) - timedelta(days=6)
+        site.query(f"update messages set tracked_on = '{long_ago.date()}'")
+        site.query("update messages set tracking_closes_at = now()")
+        result = site.run("reconcile_messages", long_ago)
+        assert (result["state"], result["tasks"]) == ("success", {"reconcile": ["success"]})
+        (truth,) = site.simulator.truth()
+        assert site.query("select provider_status, settled_at is not null as settled from messages") == [
+            {"provider_status": truth["final_status"], "settled": True}
+        ]
+
+
+def test_the_upgrade_dag_makes_the_tables(airflow, empty_database_url, simulator):
+    site = Site(airflow, empty_database_url, simulator)
+    assert site.run("warehouse_upgrade", datetime.now(UTC))["tasks"] == {"upgrade": ["success"]}
+    assert site.tables() == [[], [], []]

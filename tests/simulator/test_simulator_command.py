@@ -1,0 +1,80 @@
+"""The simulator as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from threading import Timer
+
+import httpx
+import pytest
+
+from builders import ACCOUNT_SID, TOKEN
+from simulator.api import MESSAGES, OUR_NUMBER, PERSON
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+LISTENING = re.compile(r"Simulator listening on (http://127\.0\.0\.1:[1-9][0-9]*)\n")
+
+
+def command(*options, token=TOKEN):
+    """Give the arguments of `Popen` for a simulator."""
+    environment = {**os.environ, "PYTHONPATH": str(PLUGINS), "COLUMNS": "200", "NO_COLOR": "1"}
+    for name in ("SIMULATOR_AUTH_TOKEN", "PYTHONUNBUFFERED"):
+        environment.pop(name, None)
+    if token:
+        environment["SIMULATOR_AUTH_TOKEN"] = token
+    arguments = [sys.executable, "-m", "twilio_campaigns.simulator", *options]
+    return {"args": arguments, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+def test_the_process_says_where_answers_over_http_and_ends_when_told():
+    begun_at = "2026-11-20T12:00:00"
+    process = subprocess.Popen(**command("--port", "0", "--started-at", begun_at, "--life-speed", "100000"))
+    watchdog = Timer(20, process.kill)
+    watchdog.start()
+    try:
+        first_line = process.stdout.readline()
+        where = LISTENING.fullmatch(first_line)
+        assert where, first_line
+        with httpx.Client(base_url=where[1], auth=(ACCOUNT_SID, TOKEN), timeout=10) as twilio:
+            form = {"To": PERSON, "From": OUR_NUMBER, "Body": "hello"}
+            created = twilio.post(MESSAGES, data=form)
+            assert created.status_code == 201
+            assert twilio.post(MESSAGES, data={**form, "To": f"{PERSON}x"}).json()["code"] == 21211
+            listed = twilio.get(MESSAGES, params={"To": PERSON}).json()["messages"]
+            assert [message["sid"] for message in listed] == [created.json()["sid"]]
+            assert twilio.get(MESSAGES, auth=(ACCOUNT_SID, "wrong")).status_code == 401
+            now = datetime.fromisoformat(twilio.get("/_simulator/stats").json()["now"])
+        assert 0 <= (now - datetime.fromisoformat(f"{begun_at}+00:00")).total_seconds() < 60
+        process.send_signal(signal.SIGTERM)
+        said, complained = process.communicate(timeout=15)
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+    assert process.returncode in {0, -signal.SIGTERM}
+    for number in (PERSON, OUR_NUMBER):
+        assert number[1:] not in first_line + said + complained
+    assert TOKEN not in first_line + said + complained
+
+
+@pytest.mark.parametrize(
+    ("options", "token", "reason"),
+    [
+        ([], None, "--auth-token"),
+        (["--account-sid", "AC1"], TOKEN, "account_sid"),
+        (["--speed", "0"], TOKEN, "speed"),
+        (["--started-at", "noon"], TOKEN, "--started-at"),
+    ],
+)
+def test_the_process_does_not_start_on_settings_that_make_no_sense(options, token, reason):
+    ended = subprocess.run(**command("--port", "0", *options, token=token), timeout=30, check=False)
+    assert ended.returncode == 2
+    assert reason in ended.stderr
+    assert ended.stdout == ""
+    assert TOKEN not in ended.stderr

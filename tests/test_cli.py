@@ -1,0 +1,251 @@
+"""The command line, as a person or a script at the shell meets it."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from builders import campaign, freeze, people, run
+from twilio_campaigns.cli import app
+from twilio_campaigns.domain.settings import Settings
+from twilio_campaigns.domain.status import RunState
+from twilio_campaigns.engine.send import BatchSender
+from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.warehouse.ledger import Ledger
+
+INCLUDE = Path(__file__).parent.parent / "include"
+SENDERS = "marketing:\n  messaging_service_sid: MG0123456789abcdef0123456789abcdef\n"
+GOOD = """\
+sender: marketing
+segment:
+  query: select 1 as customer_id, '+12025550100' as phone
+message:
+  body: Hello
+"""
+#: What no address of a test leads to.
+NOWHERE = "postgresql://user:hidden@127.0.0.1:1/warehouse"
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def assert_refused(result, says, lines=1):
+    """Exit code 1, nothing on stdout, so many lines on stderr, none of them a traceback."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == lines, result.stderr
+    assert re.search(says, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr
+    assert "hidden" not in result.stderr
+
+
+@pytest.fixture
+def include(tmp_path):
+    """An include folder in a path longer than a terminal's line."""
+    folder = tmp_path / ("long" * 25) / "include"
+    (folder / "campaigns").mkdir(parents=True)
+    (folder / "senders.yaml").write_text(SENDERS, "utf-8")
+    return folder
+
+
+@pytest.fixture
+def frozen(warehouse):
+    freeze(warehouse, people(20))
+    return run().run_key
+
+
+@pytest.fixture
+def sent(frozen, warehouse, simulator, connect_twilio):
+    """Twenty messages that Twilio has; gives the day of their acceptance."""
+    connect_twilio(simulator.url)
+
+    async def work():
+        async with TwilioGateway(simulator.settings()) as twilio:
+            await BatchSender(Ledger(warehouse), twilio, campaign(), Settings()).send(frozen, 1)
+
+    asyncio.run(work())
+    with warehouse.transaction() as connection:
+        return connection.execute("select distinct tracked_on from messages").fetchone()["tracked_on"]
+
+
+class TestValidate:
+    def test_our_own_campaigns_are_good(self):
+        result = invoke("validate", "--include", INCLUDE)
+        assert result.exit_code == 0
+        assert result.stdout == "product_launch: ok\nspring_sale: ok\n"
+        assert result.stderr == ""
+
+    def test_each_broken_file_is_named_with_line_field_and_remedy_and_hides_no_good_one(self, include):
+        (include / "campaigns" / "good.yaml").write_text(GOOD, "utf-8")
+        (include / "campaigns" / "bad.yaml").write_text(f"{GOOD}timezone: Europe/Berlim\nmax_latenes: 2h\n", "utf-8")
+        (include / "campaigns" / "worse.yaml").write_text(GOOD.replace("marketing", "marketin"), "utf-8")
+        result = invoke("validate", "--include", include)
+        assert result.exit_code == 1
+        assert result.stdout == "good: ok\n"
+        first, second, third = sorted(result.stderr.splitlines())
+        assert re.search(r"campaigns/bad\.yaml:6: timezone: .* Did you mean 'Europe/Berlin'\?", first)
+        assert re.search(r"campaigns/bad\.yaml:7: max_latenes: .*max_lateness", second)
+        assert re.search(r"campaigns/worse\.yaml:1: sender: .*marketing", third)
+
+    def test_a_folder_without_campaigns_is_not_taken_for_good(self, include):
+        assert_refused(invoke("validate", "--include", include), r"no campaign in .*campaigns\. Add a file")
+
+    def test_a_folder_that_does_not_exist_is_not_either(self, tmp_path):
+        assert_refused(invoke("validate", "--include", tmp_path / "nowhere"), "Create it, or point")
+
+
+class TestUpgrade:
+    def test_an_empty_database_gets_tables_and_keeps_them(self, empty_database_url):
+        first, again = (invoke("upgrade", "--database-url", empty_database_url) for _ in range(2))
+        assert (first.exit_code, again.exit_code) == (0, 0)
+        told = re.search(r"^Schema messaging has revision \w+\.$", first.stdout, re.MULTILINE)
+        assert told
+        assert told[0] in again.stdout
+        with psycopg.connect(empty_database_url) as connection:
+            assert connection.execute("select count(*) from messaging.message_status").fetchone() == (0,)
+
+    def test_airflows_connection_and_the_schemas_name_come_from_the_environment(
+        self, empty_database_url, connect_warehouse, monkeypatch
+    ):
+        connect_warehouse(empty_database_url)
+        monkeypatch.setenv("TWILIO_CAMPAIGNS__SCHEMA", "texts")
+        assert re.search(r"^Schema texts has revision \w+\.$", invoke("upgrade").stdout, re.MULTILINE)
+        with psycopg.connect(empty_database_url) as connection:
+            assert connection.execute("select count(*) from texts.campaign_runs").fetchone() == (0,)
+
+
+class TestCreateDatabase:
+    def test_it_is_made_once(self, postgres_url, connect_warehouse):
+        url = postgres_url.replace("/postgres?", "/made_by_command?", 1)
+        connect_warehouse(url)
+        try:
+            first, again = invoke("create-database"), invoke("create-database", "--database-url", url)
+            assert (first.exit_code, again.exit_code) == (0, 0)
+            assert (first.stdout, again.stdout) == ("The database was created.\n", "The database is there already.\n")
+            assert invoke("upgrade").exit_code == 0
+        finally:
+            with psycopg.connect(postgres_url, autocommit=True) as connection:
+                connection.execute("drop database if exists made_by_command")
+
+    @pytest.mark.parametrize(("url", "says"), [(None, "--database-url"), (NOWHERE, "Check that it runs")])
+    def test_a_server_that_is_away_is_said_in_one_line(self, url, says):
+        assert_refused(invoke("create-database", *(["--database-url", url] if url else [])), says)
+
+
+class TestReconcile:
+    def test_it_reads_the_day_and_repairs_its_events(self, sent, query, database_url):
+        query("delete from campaign_events")
+        result = invoke("reconcile", "--day", sent, "--database-url", database_url)
+        assert result.exit_code == 0, result.output
+        (line,) = result.stdout.splitlines()
+        assert re.match(rf"{sent}: Full pass: \d+ API calls .*, 20 observed, ", line)
+        assert {row["status"] for row in query("select status from campaign_events")} >= {"enqueued", "delivered"}
+        assert "+1202" not in result.output
+
+    def test_another_day_needs_no_call(self, sent, database_url, connect_twilio):
+        connect_twilio("http://127.0.0.1:1")
+        result = invoke("reconcile", "--day", sent - timedelta(days=1), "--database-url", database_url)
+        assert (result.exit_code, "0 API calls" in result.stdout) == (0, True)
+
+    def test_wrong_credentials_are_said_in_one_line(self, sent, query, database_url, simulator, connect_twilio):
+        connect_twilio(simulator.url, password="hidden")
+        result = invoke("reconcile", "--day", sent, "--database-url", database_url)
+        assert_refused(result, "does not accept these credentials. Check the connection's Account SID")
+
+    def test_a_missing_connection_is_said_in_one_line(self, sent, database_url, monkeypatch):
+        monkeypatch.delenv("AIRFLOW_CONN_TWILIO_DEFAULT")
+        result = invoke("reconcile", "--day", sent, "--database-url", database_url)
+        assert_refused(result, r"twilio_default.* AIRFLOW_CONN_")
+
+    @pytest.mark.parametrize("day", ["2026-13-01", "yesterday", None])
+    def test_a_day_that_is_none_is_a_wrong_usage(self, database_url, day):
+        words = ["--day", day] if day else []
+        result = invoke("reconcile", "--database-url", database_url, *words)
+        assert (result.exit_code, "--day" in result.stderr) == (2, True)
+
+
+class TestStop:
+    def test_a_run_that_may_still_send_is_stopped(self, frozen, query, database_url):
+        for state in (RunState.FREEZING, RunState.SENDING, RunState.PAUSED):
+            query("update campaign_runs set state = %s", state)
+            result = invoke("stop", frozen, "--database-url", database_url)
+            assert (result.exit_code, result.stdout) == (0, f"Run {frozen} was stopped.\n")
+            assert query("select state from campaign_runs") == [{"state": "stopped"}]
+
+    def test_a_run_that_is_over_stays_what_it_is(self, frozen, query, database_url, connect_warehouse):
+        connect_warehouse(database_url)
+        for state in (RunState.STOPPED, RunState.DONE, RunState.TOO_LATE):
+            query("update campaign_runs set state = %s", state)
+            result = invoke("stop", frozen)
+            assert (result.exit_code, result.stdout) == (0, f"Run {frozen} is {state} already.\n")
+            assert query("select state from campaign_runs") == [{"state": state}]
+
+    def test_an_unknown_run_is_an_error_and_others_go_on(self, frozen, query, database_url):
+        result = invoke("stop", f"{frozen}-{'and-so-on' * 10}", "--database-url", database_url)
+        assert_refused(result, "There is no run .* See table campaign_runs")
+        assert query("select state from campaign_runs") == [{"state": "sending"}]
+
+
+COMMANDS = {
+    "upgrade": ["upgrade"],
+    "reconcile": ["reconcile", "--day", "2026-11-20"],
+    "stop": ["stop", "spring/x"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+class TestMistakes:
+    def test_no_database_is_named(self, command):
+        assert_refused(invoke(*COMMANDS[command]), r"warehouse_default.* AIRFLOW_CONN_.* --database-url")
+
+    def test_the_database_is_out_of_reach(self, command):
+        result = invoke(*COMMANDS[command], "--database-url", NOWHERE)
+        assert_refused(result, r"The warehouse at .* cannot be reached: .*Connection refused.* Check that it runs")
+
+    def test_the_database_does_not_exist(self, command, postgres_url):
+        result = invoke(*COMMANDS[command], "--database-url", postgres_url.replace("/postgres?", "/nowhere?", 1))
+        assert_refused(result, r'database "nowhere" does not exist\. Check')
+
+    def test_the_database_is_another_one(self, command):
+        result = invoke(*COMMANDS[command], "--database-url", "mysql://user:hidden@host/warehouse")
+        assert_refused(result, "must be PostgreSQL.* Give a connection")
+
+    def test_a_setting_is_misspelt(self, command, monkeypatch):
+        monkeypatch.setenv("TWILIO_CAMPAIGNS__LEESE", "10m")
+        result = invoke(*COMMANDS[command], "--database-url", NOWHERE)
+        assert_refused(result, "TWILIO_CAMPAIGNS__LEESE is no setting of ours. Unset it")
+
+
+@pytest.mark.parametrize("command", ["reconcile", "stop"])
+def test_a_database_without_tables_names_the_command_that_makes_them(command, empty_database_url):
+    result = invoke(*COMMANDS[command], "--database-url", empty_database_url)
+    assert_refused(result, "Run the DAG `warehouse_upgrade` or `twilio-campaigns upgrade`")
+
+
+def test_what_is_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    def fail(_include):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("twilio_campaigns.domain.campaign_files.load_campaigns", fail)
+    assert isinstance(invoke("validate").exception, ZeroDivisionError)
+
+
+def test_help_names_every_command_and_does_not_wait_for_airflow():
+    """In a process of its own: this one has imported Airflow long ago."""
+    script = (
+        "import sys; from typer.testing import CliRunner; from twilio_campaigns.cli import app; "
+        "print(CliRunner().invoke(app, ['--help']).stdout); "
+        "print('heavy:', sorted({'airflow', 'pandas', 'sqlalchemy', 'twilio'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "heavy: []" in said
+    for command in ("validate", "upgrade", "reconcile", "stop", "simulator"):
+        assert re.search(rf"\W{command} ", said)
