@@ -164,7 +164,7 @@ def start_simulator():
     running = []
 
     def start(**changes):
-        values = {"account_sid": ACCOUNT_SID, "auth_token": TOKEN, "seed": 7}
+        values = {"account_sid": ACCOUNT_SID, "auth_token": TOKEN, "seed": 7, "opted_out_share": 0}
         running.append(RunningSimulator(SimulatorConfig(**{**values, **changes})).start())
         return running[-1]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FUNNEL = """
 select campaign_id, audience, excluded, planned, enqueued, enqueue_failed, sent, delivered, failed, rejected,
-       unreported, settled, delivery_rate, delivery_rate_with_receipts, price
+       unreported, settled, delivery_rate, delivery_rate_with_receipts, round(price, 2) as price
 from messaging.campaign_performance order by campaign_id
 """
 EXCLUSIONS = """
@@ -23,12 +23,13 @@ select campaign_id, skip_reason, count(*) as rows
 from messaging.message_status where skip_reason is not null group by 1, 2 order by 1, 3 desc
 """
 COUNTRIES = """
-select country, sends_receipts, sum(enqueued) as enqueued, sum(delivered) as delivered, sum(failed) as failed,
-       sum(rejected) as rejected, sum(unreported) as unreported
+select country, sends_receipts, sum(enqueued)::bigint as enqueued,
+       sum(delivered)::bigint as delivered, sum(failed)::bigint as failed, sum(rejected)::bigint as rejected,
+       sum(unreported)::bigint as unreported
 from messaging.delivery_by_country group by 1, 2 order by 3 desc, 1 limit 12
 """
 ERRORS = """
-select status, status_code, error, sum(messages) as messages, min(comment) as comment
+select status, status_code, error, sum(messages)::bigint as messages, min(comment) as comment
 from messaging.delivery_errors group by 1, 2, 3 order by 4 desc, 2 limit 8
 """
 EVENTS = "select status, count(*) as events from messaging.campaign_events group by 1 order by 2 desc"

@@ -18,6 +18,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from psycopg.rows import dict_row
 
 from builders import ACCOUNT_SID, TOKEN, campaign, sender
+from gateway.independent_twilio import ACCOUNT_SID as INDEPENDENT_SID
+from gateway.independent_twilio import AUTH_TOKEN as INDEPENDENT_TOKEN
+from gateway.independent_twilio import independent_twilio
 from include.local.demo_data import fill_customers
 from twilio_campaigns.dag_builder import campaign_dag
 from twilio_campaigns.domain.campaign import SqlSegment
@@ -200,6 +203,8 @@ AIRFLOW = """
 import json, os, sys
 from datetime import datetime
 
+sys.modules["twilio_campaigns.simulator"] = None  # nothing may need it
+
 answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
@@ -378,6 +383,14 @@ class TestRunning:
         said = airflow.log.read_text("utf-8") + json.dumps([first["xcoms"], again["xcoms"]])
         assert f"  enqueued        {states['accepted']:>10,}" in said
         assert [number for _, number in held if number.removeprefix("+") in said] == []
+
+    def test_it_runs_against_any_server_that_follows_twilios_description(self, site):
+        with independent_twilio() as server:
+            account = {"host": server.url, "login": INDEPENDENT_SID, "password": INDEPENDENT_TOKEN}
+            result = site.run("campaign__spring_sale", datetime.now(UTC), **account)
+        assert (result["state"], result["tasks"]) == ("success", ALL_GREEN)
+        assert site.simulator.truth() == []
+        assert len(server.account.messages) == site.states()["accepted"] > 100
 
     def test_a_campaign_made_in_python_sends(self, site):
         result = site.run("campaign__handmade", datetime.now(UTC))

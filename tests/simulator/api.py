@@ -30,7 +30,7 @@ class Api:
 
     def __init__(self, **changes):
         values = {"account_sid": ACCOUNT_SID, "auth_token": TOKEN, "seed": 7, "started_at": NOON, "speed": STANDING}
-        self.config = SimulatorConfig(**{**values, **changes})
+        self.config = SimulatorConfig(**{**values, "opted_out_share": 0, **changes})
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(app=create_app(self.config))
         self._http = httpx.AsyncClient(transport=transport, base_url="http://simulator", auth=(ACCOUNT_SID, TOKEN))

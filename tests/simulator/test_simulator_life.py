@@ -302,3 +302,18 @@ def test_the_clock_does_not_run_backwards(change):
 def test_a_first_moment_without_a_zone_is_refused(start_api):
     with pytest.raises(ValidationError, match="timezone"):
         start_api(started_at=NOON.replace(tzinfo=None))
+
+
+def test_who_wants_no_texts_is_refused_at_once_or_later_by_a_service(start_api):
+    """Of a crowd some have written STOP; the answer to that depends on who sends."""
+    api = start_api(opted_out_share=0.1)
+    crowd = people(300, "+1415556")
+    answers = {number: api.post(To=number, From=OUR_NUMBER, Body="hello") for number in crowd}
+    refused = {number for number, answer in answers.items() if answer.status_code == 400}
+    assert {answers[number].json()["code"] for number in refused} == {21610}
+    assert 15 < len(refused) < 60
+    texts = {number: api.send_by_service(To=number)["sid"] for number in crowd}
+    api.advance(DAY)
+    messages = {number: api.fetch(sid) for number, sid in texts.items()}
+    assert {number for number, message in messages.items() if message["error_code"] == 21610} == refused
+    assert {messages[number]["status"] for number in refused} == {"failed"}

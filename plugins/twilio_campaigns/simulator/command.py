@@ -24,6 +24,7 @@ def simulator(
     life_speed: Annotated[float, typer.Option(help="How many times as fast messages live.")] = 1.0,
     started_at: Annotated[datetime | None, typer.Option(help="The clock's first moment, UTC.")] = None,
     list_lag_seconds: Annotated[float, typer.Option(help="Age at which lists show a message.")] = 0.0,
+    opted_out_share: Annotated[float, typer.Option(help="Share of people who have written STOP.")] = 0.003,
     latency_seconds: Annotated[float, typer.Option(help="Added to every answer.")] = 0.0,
 ) -> None:
     """Run a Twilio that texts nobody: point a connection's host at it."""
@@ -36,6 +37,7 @@ def simulator(
             life_speed=life_speed,
             started_at=started_at.replace(tzinfo=UTC) if started_at else None,
             list_lag_seconds=list_lag_seconds,
+            opted_out_share=opted_out_share,
             latency_seconds=latency_seconds,
         )
     except ValidationError as error:

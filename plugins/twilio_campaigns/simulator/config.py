@@ -20,6 +20,8 @@ class SimulatorConfig(BaseModel):
     :param life_speed: how many times faster than in reality messages live; dates stay on the clock.
     :param started_at: the clock's first moment; now when empty.
     :param list_lag_seconds: how old a message is before lists show it.
+    :param opted_out_share: share of people who have written STOP: refused with 21610, or failed where a Messaging
+        Service sends.
     :param latency_seconds: added to every answer.
     """
 
@@ -33,4 +35,5 @@ class SimulatorConfig(BaseModel):
     life_speed: Annotated[float, Field(gt=0)] = 1.0
     started_at: AwareDatetime | None = None
     list_lag_seconds: Annotated[float, Field(ge=0)] = 0.0
+    opted_out_share: Annotated[float, Field(ge=0, le=1)] = 0.003
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0

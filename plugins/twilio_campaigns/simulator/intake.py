@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from twilio_campaigns.domain.parts import count_parts
 from twilio_campaigns.domain.phone import InvalidNumberError, parse_phone
 from twilio_campaigns.simulator.answers import TwilioError
-from twilio_campaigns.simulator.life import Life, draw_life
+from twilio_campaigns.simulator.life import Life, draw_life, has_opted_out
 from twilio_campaigns.simulator.store import Message
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ MAX_BODY: Final = 1600
 MAX_MEDIA: Final = 10
 MIN_AHEAD: Final = 300
 MAX_AHEAD: Final = 35 * 86400
+#: Twilio's code for a recipient who has written STOP.
+OPTED_OUT: Final = 21610
 MAX_VALIDITY: Final = 36000
 _SENDER: Final = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
 _SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}")
@@ -91,7 +93,15 @@ def hash_of(text: str) -> int:
 
 
 def create(store: Store, config: SimulatorConfig, request: Request, now: float) -> Message:
-    """Make the message and put it into the store."""
+    """Make the message and put it into the store.
+
+    :raises TwilioError: where the recipient wants no texts and the sender is a number.
+    """
+    fails_with = request.fails_with
+    if fails_with is None and has_opted_out(config.seed, request.to, config.opted_out_share):
+        if request.service is None:
+            raise TwilioError(OPTED_OUT)
+        fails_with = OPTED_OUT
     parts = 1 if request.media else count_parts(request.body).parts
     life = draw_life(
         config.seed,
@@ -102,8 +112,8 @@ def create(store: Store, config: SimulatorConfig, request: Request, now: float) 
         parts,
         mms=bool(request.media),
     )
-    if request.fails_with is not None:
-        life = Life(0.1, 0.3, None, 1.0, "failed", request.fails_with, 0.001, 60.0)
+    if fails_with is not None:
+        life = Life(0.1, 0.3, None, 1.0, "failed", fails_with, 0.001, 60.0)
     message = Message(
         sid=store.next_sid("MM" if request.media else "SM"),
         to=request.to,
