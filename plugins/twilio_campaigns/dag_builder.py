@@ -24,6 +24,7 @@ from twilio_campaigns.operators.campaign import (
     TwilioCampaignSendOperator,
     TwilioPrepareAudienceOperator,
 )
+from twilio_campaigns.operators.resolve import TwilioResolveUnknownOperator
 from twilio_campaigns.operators.warehouse import WarehouseUpgradeOperator
 from twilio_campaigns.sensors.reconcile import TwilioReconcileSensor
 
@@ -83,20 +84,25 @@ def campaign_dag(campaign: Campaign, include: str | Path | None = None) -> DAG:
         send = TwilioCampaignSendOperator.partial(
             task_id="send_batch",
             campaign_id=campaign.campaign_id,
-            warehouse_conn_id=campaign.warehouse_connection,
             retries=5,
             retry_delay=timedelta(seconds=30),
             max_active_tis_per_dagrun=BATCHES_AT_ONCE,
         ).expand(batch_no=prepare.output)
+        resolve = TwilioResolveUnknownOperator(
+            task_id="resolve_unknown",
+            campaign_id=campaign.campaign_id,
+            trigger_rule="all_done",
+            retries=5,
+            retry_delay=timedelta(seconds=30),
+        )
         report = TwilioCampaignReportOperator(
             task_id="report",
             campaign_id=campaign.campaign_id,
-            warehouse_conn_id=campaign.warehouse_connection,
             trigger_rule="all_done",
             retries=0,
         )
+        send >> resolve >> report
         prepare >> report
-        send >> report
     return dag
 
 

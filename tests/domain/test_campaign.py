@@ -33,7 +33,7 @@ def test_the_least_that_a_campaign_needs():
     spring = campaign()
     assert spring.action_type() == "sms"
     assert spring.connection == "twilio_default"
-    assert spring.segment.connection == spring.warehouse_connection == "warehouse_default"
+    assert spring.segment.connection == "warehouse_default"
     assert (spring.max_lateness, spring.send_within, spring.repeat_after) == (
         timedelta(hours=1),
         timedelta(hours=24),

@@ -415,7 +415,6 @@ message:
     - https://example.com/{{ id }}.jpg
 audience: {default_region: 'NO', mobile_only: false, max_parts: 2}
 connection: twilio_eu
-warehouse_connection: wh
 max_lateness: 30m
 send_within: 1h30m
 repeat_after: PT90M

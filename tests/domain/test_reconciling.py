@@ -41,11 +41,16 @@ def test_a_day_ends_an_hour_after_midnight_at_the_earliest():
 
 
 @pytest.mark.parametrize("left", [{"open_rows": 1}, {"unresolved": 1}])
-def test_open_messages_keep_a_day_open_until_the_fifth(left):
-    now = MIDNIGHT + timedelta(days=3)
+def test_open_messages_keep_a_day_open_until_it_is_given_up(left):
+    now = MIDNIGHT + timedelta(days=5)
     assert not state(now, full_read_at=now, **left).is_finished(LAG)
-    end = MIDNIGHT + timedelta(days=4, hours=1)
-    assert state(end, full_read_at=end, **left).is_finished(LAG)
+
+
+@pytest.mark.parametrize("days", [4, 7])
+def test_a_day_is_given_up_an_hour_after_its_last_window(days):
+    end = MIDNIGHT + timedelta(days=days, hours=1)
+    assert not state(end - timedelta(seconds=1), open_rows=1).is_given_up(timedelta(days=days))
+    assert state(end, open_rows=1).is_given_up(timedelta(days=days))
 
 
 def test_what_is_due_first_wakes_the_reader_but_not_at_once():

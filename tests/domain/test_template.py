@@ -229,3 +229,11 @@ def test_is_fast():
 
 def test_renders_what_time_gives():
     assert render("{{ at.strftime('%H:%M') }}", {"at": datetime(2027, 3, 1, 9, 5, tzinfo=UTC)}) == "09:05"
+
+
+@pytest.mark.parametrize("blank", [None, "", " ", "\t\n", "\u00a0"])
+def test_a_column_that_says_nothing_is_missing_wherever_it_comes_from(blank):
+    with pytest.raises(MissingVariableError):
+        Renderer(Message(body="Hi {{ first_name }}")).render({"first_name": blank})
+    content = Renderer(Message(body='Hi {{ first_name | default("friend") }}')).render({"first_name": blank})
+    assert content.body == "Hi friend"

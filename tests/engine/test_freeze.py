@@ -6,9 +6,10 @@ import pytest
 
 from builders import campaign, freeze, people, run
 from twilio_campaigns.domain.campaign import AudienceRules, Message
-from twilio_campaigns.domain.exceptions import AudienceError
+from twilio_campaigns.domain.exceptions import AudienceError, TransientError
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.freeze import freeze_audience
+from twilio_campaigns.warehouse.ledger import Ledger
 
 NOW = datetime.now(UTC)
 
@@ -115,13 +116,6 @@ def test_another_campaign_is_no_repetition(warehouse, query):
     assert states(query) == {"planned": 6}
 
 
-def test_after_repeat_after_people_may_be_texted_again(warehouse, query):
-    freeze(warehouse, people(3))
-    query("update campaign_runs set created_at = now() - interval '13 hours'")
-    freeze(warehouse, people(3), as_run=run("second"))
-    assert states(query) == {"planned": 6}
-
-
 def test_batches_follow_the_audience(warehouse, query):
     assert freeze(warehouse, people(25), of=campaign(batch_size=10)).batches == [1, 2, 3]
     sizes = query("select batch_no, count(*) as n from messages group by 1 order by 1")
@@ -141,3 +135,70 @@ def test_the_spec_in_the_ledger_is_the_campaign(warehouse, query):
     freeze(warehouse, people(1), of=spec)
     stored = query("select spec from campaign_runs")[0]["spec"]
     assert type(spec).model_validate(stored) == spec
+
+
+def test_a_server_that_lost_staged_rows_freezes_nobody(warehouse, query):
+    """Crash recovery empties an unlogged table; whoever was in it must not vanish without a row."""
+
+    def chunks():
+        yield people(10)
+        query("delete from audience_staging")
+        yield people(10, first=10)
+
+    with pytest.raises(TransientError, match=r"Of 20 rows .* kept 10"):
+        freeze_audience(warehouse, run(), campaign(), chunks)
+    assert query("select count(*) as n from messages") == [{"n": 0}]
+    assert query("select state from campaign_runs") == [{"state": "freezing"}]
+    assert freeze_audience(warehouse, run(), campaign(), lambda: iter([people(20)])).batches == [1]
+
+
+def words_of(query, campaign_run):
+    rows = query("select coalesce(skip_reason, send_state) as s from messages where run_key = %s", campaign_run.run_key)
+    return {row["s"] for row in rows}
+
+
+def test_whom_a_stopped_run_never_reached_may_be_texted_by_the_next_one(warehouse, query):
+    freeze(warehouse, people(3))
+    query("update campaign_runs set state = 'stopped'")
+    freeze(warehouse, people(3), as_run=run("second"))
+    assert words_of(query, run("second")) == {"planned"}
+
+
+def test_whom_a_run_may_text_at_any_moment_is_left_out_however_old_it_is(warehouse, query):
+    freeze(warehouse, people(3))
+    query("update campaign_runs set created_at = now() - interval '13 hours'")
+    freeze(warehouse, people(3), as_run=run("second"))
+    assert words_of(query, run("second")) == {"recently_texted"}
+
+
+def test_what_counts_is_when_somebody_was_texted_not_when_the_run_began(warehouse, query):
+    freeze(warehouse, people(2))
+    query("update campaign_runs set created_at = now() - interval '20 hours'")
+    query(
+        "update messages set send_state = 'accepted', message_sid = 'SM' || to_number, "
+        "claimed_at = now() - case when customer_id = 'c000000' then interval '11 hours' else interval '13 hours' end"
+    )
+    freeze(warehouse, people(2), as_run=run("second"))
+    rows = query("select customer_id, skip_reason from messages where run_key = %s order by 1", run("second").run_key)
+    assert [row["skip_reason"] for row in rows] == ["recently_texted", None]
+
+
+def test_rows_without_a_number_never_share_a_key(warehouse, query):
+    bad = [
+        {"customer_id": "x|1", "phone": "y"},
+        {"customer_id": "x", "phone": "1|y"},
+        {"customer_id": "x", "phone": ""},
+    ]
+    freeze(warehouse, bad)
+    assert query("select count(*) as n from messages where send_state = 'skipped'") == [{"n": 3}]
+
+
+def test_what_nobody_sent_in_time_is_given_up_whatever_became_of_its_run(warehouse, query):
+    freeze(warehouse, people(3))
+    freeze(warehouse, people(3, first=10), as_run=run("alive"))
+    query("update campaign_runs set state = 'stopped' where run_key = %s", run().run_key)
+    query("update messages set send_before = now() where run_key = %s", run().run_key)
+    assert Ledger(warehouse).close_late() == 3
+    assert words_of(query, run()) == {"too_late"}
+    assert words_of(query, run("alive")) == {"planned"}
+    assert Ledger(warehouse).close_late() == 0

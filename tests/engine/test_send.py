@@ -12,12 +12,13 @@ from uuid import uuid4
 import pytest
 
 from builders import campaign, freeze, observation, people, run, sender
-from twilio_campaigns.domain.exceptions import TwilioRejectedError, TwilioUnavailableError
+from twilio_campaigns.domain.exceptions import TransientError, TwilioRejectedError, TwilioUnavailableError
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
 from twilio_campaigns.warehouse.ledger import Ledger, Outcomes
 
 
@@ -247,3 +248,79 @@ def test_one_sid_for_two_messages_is_never_believed_twice(warehouse, query, simu
     ledger.record(claim.claim_id, Outcomes({claim.rows[0].key: same}, {}, [], []), window=days, list_lag=days)
     ledger.record(claim.claim_id, Outcomes({claim.rows[1].key: same}, {}, [], []), window=days, list_lag=days)
     assert states(query) == {"accepted": 1, "unknown": 1}
+
+
+def test_rows_that_wait_for_their_turn_when_the_task_is_killed_stay_planned(warehouse, query, start_simulator):
+    """Three hundred claimed, ten under way: the others were never posted, and nobody needs to look them up."""
+    simulator = start_simulator(latency_seconds=30)
+    freeze(warehouse, people(300))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twilio_campaigns.engine.send.KILL_PATIENCE", 0.3)
+        send(warehouse, simulator.settings(), width=10, while_sending=BatchSender.kill)
+    assert states(query) == {"planned": 290, "unknown": 10}
+
+
+def test_a_warehouse_that_is_away_while_capacity_is_reserved_leaves_nobody_claimed(
+    warehouse, query, simulator, monkeypatch
+):
+    freeze(warehouse, people(30))
+
+    def away(*_arguments):
+        raise TransientError("away")
+
+    monkeypatch.setattr(Ledger, "reserve", away)
+    with pytest.raises(TransientError):
+        send(warehouse, simulator.settings())
+    assert states(query) == {"planned": 30}
+    assert simulator.truth() == []
+
+
+def test_a_post_that_fails_in_an_unforeseen_way_costs_no_other_ones_answer(warehouse, query, simulator, monkeypatch):
+    freeze(warehouse, people(100))
+    create, calls = TwilioGateway.create, count(1)
+
+    async def sometimes_broken(self, message):
+        if next(calls) == 50:
+            raise RuntimeError("nobody foresaw this")
+        return await create(self, message)
+
+    monkeypatch.setattr(TwilioGateway, "create", sometimes_broken)
+    with pytest.raises(RuntimeError):
+        send(warehouse, simulator.settings())
+    assert states(query) == {"accepted": 99, "unknown": 1}
+    assert len(simulator.truth()) == 99
+
+
+def test_slowing_others_down_is_not_worth_a_chunk(warehouse, query, simulator, monkeypatch):
+    def away(*_arguments):
+        raise TransientError("away")
+
+    monkeypatch.setattr(Ledger, "slow_down", away)
+    freeze(warehouse, people(50))
+    create, calls = TwilioGateway.create, count(1)
+
+    async def throttled_at_first(self, message):
+        if next(calls) <= 5:
+            return Outcome(OutcomeKind.THROTTLED, code=20429, http_status=429, detail="Too many requests.")
+        return await create(self, message)
+
+    monkeypatch.setattr(TwilioGateway, "create", throttled_at_first)
+    send(warehouse, simulator.settings())
+    assert states(query) == {"accepted": 50}
+
+
+def test_a_server_that_is_read_only_for_a_moment_loses_no_answer(warehouse, query, simulator, monkeypatch):
+    """A failover: the standby answers, and refuses to write."""
+    freeze(warehouse, people(40))
+    record, calls = Ledger._record, count(1)
+
+    def refused_twice(self, *arguments):
+        if next(calls) <= 2:
+            with self._warehouse.transaction() as connection:
+                connection.execute("set transaction read only")
+                connection.execute("update messages set attempts = 1")
+        return record(self, *arguments)
+
+    monkeypatch.setattr(Ledger, "_record", refused_twice)
+    send(warehouse, simulator.settings())
+    assert states(query) == {"accepted": 40}

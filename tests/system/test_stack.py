@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import tempfile
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +27,16 @@ CAMPAIGNS = ("spring_sale", "product_launch")
 #: The simulator's clock begins this long ago, so that messages of past days can be made.
 DAYS = 4
 DAY = 86400
+#: A claim's lease must outlast its posts: the window in which they may begin, and Twilio's 30 seconds to answer.
+#: The tracking window has to leave time for two look-ups after that.
+STACK_SETTINGS = {
+    **SETTINGS,
+    "POST_WINDOW": "5s",
+    "LEASE": "36s",
+    "LOOKUP_GAP": "3s",
+    "TRACKING_WINDOW": "150s",
+    "LADDER": f"{SETTINGS['LADDER']},100s,150s",
+}
 
 
 class Running:
@@ -38,6 +51,10 @@ class Running:
         with psycopg.connect(url, row_factory=dict_row, options="-c search_path=messaging") as connection:
             cursor = connection.execute(statement, args)
             return cursor.fetchall() if cursor.description else []
+
+    def forget_who_was_texted(self):
+        """A day passes for `repeat_after`."""
+        self.query("update messages set claimed_at = claimed_at - interval '1 day' where send_state = 'accepted'")
 
     def advance_clock(self, seconds):
         url = f"{self.stack.simulator_url}/_simulator/clock"
@@ -86,7 +103,7 @@ def running():
     folder = Path(tempfile.mkdtemp(prefix="test-", dir=LOCAL))
     folder.chmod(0o755)
     began = (datetime.now(UTC) - timedelta(days=DAYS)).strftime("%Y-%m-%dT%H:%M:%S")
-    made = Stack.load_or_make(folder, simulator_options={**SIMULATOR, "started-at": began}, settings=SETTINGS)
+    made = Stack.load_or_make(folder, simulator_options={**SIMULATOR, "started-at": began}, settings=STACK_SETTINGS)
     try:
         api = stack.start(made, lambda _phase: None)
         dags = [f"campaign__{campaign}" for campaign in CAMPAIGNS]
@@ -106,7 +123,7 @@ def past_days(running):
     for _ in range(3):
         runs.append(running.run_campaign("spring_sale"))
         # The same people again: the runs are days apart by Twilio's clock, minutes by ours.
-        running.query("update campaign_runs set created_at = created_at - interval '1 day'")
+        running.forget_who_was_texted()
         running.advance_clock(DAY)
     running.advance_clock(DAY)
     return runs
@@ -147,7 +164,7 @@ def test_the_same_backfill_repairs_deleted_events(running, reconciled_days):
 
 def test_both_campaigns_come_to_their_end(running, reconciled_days):
     """What `make demo` does, on today's messages: the scheduled run follows them."""
-    running.query("update campaign_runs set created_at = created_at - interval '1 day'")
+    running.forget_who_was_texted()
     for campaign in CAMPAIGNS:
         running.run_campaign(campaign)
     wait_until_settled(running.api, running.stack)
@@ -184,7 +201,7 @@ def test_the_test_button_tells_good_credentials_from_bad_ones(running, known, sa
     assert says in verdict["message"]
 
 
-@pytest.mark.parametrize("task", ["prepare_audience", "send_batch", "report"])
+@pytest.mark.parametrize("task", ["prepare_audience", "send_batch", "resolve_unknown", "report"])
 def test_clearing_a_task_of_a_finished_run_changes_nothing(running, past_days, task):
     dag, run_id = "campaign__spring_sale", past_days[0]
     before = running.query("select * from messages order by message_key"), running.events()
@@ -197,3 +214,57 @@ def test_clearing_a_task_of_a_finished_run_changes_nothing(running, past_days, t
     assert any(entry["task_id"] == task and entry["try_number"] > 1 for entry in tries)
     assert len(running.simulated_messages()) == sent
     assert (running.query("select * from messages order by message_key"), running.events()) == before
+
+
+def test_a_task_that_is_killed_while_it_sends_texts_nobody_twice_and_loses_nobody(running, reconciled_days):
+    dag = "campaign__spring_sale"
+    running.forget_who_was_texted()
+    run_id = running.api.trigger(dag)
+    killed = kill_sending_task(running, dag, run_id)
+    wait_for_runs(running.api, {dag: run_id}, running.stack, patience=240)
+    tries = running.api.request("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    assert [entry["try_number"] for entry in tries if entry["map_index"] == killed] == [2]
+    run_key = "campaign_runs.run_key = messages.run_key and campaign_runs.dag_run_id = %s"
+    states = running.query(
+        f"select send_state, count(*) as n from messages join campaign_runs on {run_key} group by 1", run_id
+    )
+    assert {row["send_state"] for row in states} <= {"accepted", "skipped"}
+    # Whatever Twilio has is owned by exactly one row, and no row of this run shares its number with another one.
+    ours = {
+        row["message_sid"] for row in running.query("select message_sid from messages where message_sid is not null")
+    }
+    assert {message["sid"] for message in running.simulated_messages()} == ours
+    sources = running.query(
+        f"select sid_source, count(*) as n from messages join campaign_runs on {run_key} group by 1", run_id
+    )
+    assert running.query("select * from stray_messages") == []
+    assert {row["sid_source"] for row in sources} >= {"answer"}
+
+
+def kill_sending_task(running, dag, run_id):
+    """Kill one task of a run while it sends; give its map index."""
+    path = f"dags/{dag}/dagRuns/{run_id}/taskInstances"
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for task in running.api.request("GET", path)["task_instances"]:
+            if task["task_id"] == "send_batch" and task["state"] == "running":
+                (sent,) = running.query(
+                    "select count(*) as n from messages join campaign_runs using (run_key) "
+                    "where dag_run_id = %s and batch_no = %s and send_state = 'accepted'",
+                    run_id,
+                    task["map_index"] + 1,
+                )
+                for pid in task_processes(task["id"]) if sent["n"] > 100 else ():
+                    os.kill(pid, signal.SIGKILL)
+                    return task["map_index"]
+        time.sleep(0.2)
+    raise AssertionError("no task was seen sending")
+
+
+def task_processes(task_id):
+    """Processes that run a task: its title, and at the head of a group of their own."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            title = (folder / "cmdline").read_text("utf-8", "replace")
+            if task_id in title and os.getpgid(int(folder.name)) == int(folder.name):
+                yield int(folder.name)

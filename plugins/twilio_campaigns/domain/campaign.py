@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import phonenumbers
@@ -69,10 +69,11 @@ class Campaign(Spec):
     :param start_date: no scheduled run before this moment.
     :param audience: who is left out.
     :param connection: Airflow connection of type ``twilio``.
-    :param warehouse_connection: Airflow connection of ledger and events.
     :param max_lateness: a run that begins later than this after its logical date sends nothing.
     :param send_within: nothing is sent later than this after the audience was frozen.
     :param repeat_after: a run leaves out whom another run of the campaign has had within this time.
+    :param unknown_outcome: what becomes of a message whose answer got lost and of which Twilio shows no trace:
+        ``resend``, or ``never`` sent again.
     :param event_name: value of ``event_name`` in the events table.
     :param validity_period: seconds after which Twilio gives up on a queued message, 1 to 36000.
     :param batch_size: recipients per sending task; ``None`` lets it grow with the audience.
@@ -106,9 +107,6 @@ class Campaign(Spec):
     ] = None
     audience: Annotated[AudienceRules, Field(description="Who is left out.")] = AudienceRules()
     connection: Annotated[Name, Field(description="Airflow connection of type twilio.")] = "twilio_default"
-    warehouse_connection: Annotated[Name, Field(description="Airflow connection of ledger and events.")] = (
-        "warehouse_default"
-    )
     max_lateness: Annotated[
         Duration, Field(description="A run that begins later than this after its logical date sends nothing.")
     ] = timedelta(hours=1)
@@ -118,6 +116,10 @@ class Campaign(Spec):
     repeat_after: Annotated[
         Duration, Field(description="Leave out whom another run of this campaign has had within this time.")
     ] = timedelta(hours=12)
+    unknown_outcome: Annotated[
+        Literal["resend", "never"],
+        Field(description="Send a message again whose answer got lost, once Twilio shows no trace of it; or never."),
+    ] = "resend"
     event_name: Annotated[Name, Field(description="event_name of the events table.")] = "campaign"
     validity_period: Annotated[
         int | None,

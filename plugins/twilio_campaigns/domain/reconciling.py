@@ -18,8 +18,10 @@ FINISH_AFTER: Final = timedelta(hours=1)
 #: A fresh day is looked at densely until this long after its end, then at most this rarely.
 FRESH_UNTIL: Final = timedelta(hours=4)
 OLD_WAIT: Final = timedelta(hours=6)
-#: The run of a day ends here, whatever is left.
-GIVE_UP_AFTER: Final = timedelta(days=4, hours=1)
+#: The run of a day ends this long after the windows of its last messages, whatever is left; a window that a site has
+#: made shorter than usual is no reason to leave early.
+GIVE_UP_AFTER: Final = timedelta(hours=1)
+USUAL_WINDOW: Final = timedelta(days=4)
 #: Messages per page of a list.
 PAGE_ROWS: Final = 1000
 
@@ -66,10 +68,12 @@ class DayState:
         """Give the moment from which a full read is a last word: later than that lists miss nothing of the day."""
         return self.ends_at + max(FINISH_AFTER, list_lag)
 
+    def is_given_up(self, window: timedelta) -> bool:
+        """Whether every window of the day is over for so long that nobody looks any more."""
+        return self.now >= self.ends_at + max(window, USUAL_WINDOW) + GIVE_UP_AFTER
+
     def is_finished(self, list_lag: timedelta) -> bool:
         """Whether everything of the day is known, seen by a full read that could see everything."""
-        if self.now >= self.ends_at + GIVE_UP_AFTER:
-            return self.full_read_at is not None
         moment = self.may_finish_at(list_lag)
         read = self.full_read_at is not None and self.full_read_at >= moment
         return read and not self.open_rows and not self.unresolved

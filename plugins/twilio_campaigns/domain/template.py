@@ -219,10 +219,10 @@ class Renderer:
     def render(self, row: Mapping[str, object]) -> Content:
         """Render the message for one row.
 
-        :raises MissingVariableError: the row lacks a variable, or has ``None`` for it.
+        :raises MissingVariableError: the row lacks a variable, or has ``None`` or a blank text for it.
         :raises TemplateError: the template fails for this row, or its text is too long.
         """
-        values = {name: value for name, value in row.items() if value is not None} | self._constants
+        values = {name: value for name, value in row.items() if not _is_missing(value)} | self._constants
         filled = {name: _render(template, values) for name, template in self._variables.items()}
         return Content(
             body=None if self._body is None else _render(self._body, values),
@@ -230,6 +230,11 @@ class Renderer:
             content_sid=self._content_sid,
             content_variables=json.dumps(filled, ensure_ascii=False) if filled else None,
         )
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a column says nothing; a CSV file cannot tell an empty text from none."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _render(template: Template, values: Mapping[str, object]) -> str:

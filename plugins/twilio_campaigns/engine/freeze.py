@@ -61,8 +61,9 @@ def _freeze(store: AudienceStore, run: Run, campaign: Campaign, rows: Iterator[l
     try:
         for chunk in rows:
             store.stage(freeze_id, [(next(numbers), reader.read(row)) for row in chunk])
-        log.info("Segment read: %d rows.", next(numbers) - 1)
-        return store.freeze(run, freeze_id, plan_of(campaign))
+        staged = next(numbers) - 1
+        log.info("Segment read: %d rows.", staged)
+        return store.freeze(run, freeze_id, plan_of(campaign), staged)
     finally:
         store.discard(freeze_id)
 

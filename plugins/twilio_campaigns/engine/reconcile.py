@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.exceptions import TwilioCampaignsError
 from twilio_campaigns.domain.reconciling import is_neglected, list_is_cheaper, window_of
+from twilio_campaigns.engine.resolve import Resolver
 from twilio_campaigns.warehouse.events import Applied, EventStore
 from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.reconciling import ReconcileStore
@@ -62,6 +63,7 @@ class Reconciler:
     ) -> None:
         self._gateway_of = gateway_of
         self._settings = settings
+        self._warehouse = warehouse
         self._ledger = Ledger(warehouse)
         self._events = EventStore(warehouse)
         self._store = ReconcileStore(warehouse, settings.ladder)
@@ -85,6 +87,15 @@ class Reconciler:
         finished = state.is_finished(list_lag) and not (full_read and reading is None)
         if finished:
             self._store.close(day)
+            log.info("Day %s is settled.", day)
+        elif reading is not None and state.is_given_up(self._settings.tracking_window):
+            finished = True
+            log.warning(
+                "Day %s is over: %d messages were not settled and %d never found.",
+                day,
+                state.open_rows,
+                state.unresolved,
+            )
         wake_at = state.wake_at(list_lag, self._settings.min_wait, self._settings.max_wait)
         if reading is None:
             wake_at = min(wake_at, state.now + self._settings.min_wait)
@@ -103,6 +114,9 @@ class Reconciler:
             log.info("Day %s is being read by somebody else.", day)
             return None
         try:
+            late = self._ledger.close_late()
+            if late:
+                log.warning("%d planned messages were not sent in time and are not sent any more.", late)
             results = [await self._read_account(reading, name) for name in self._store.connections(day)]
             failures = [failure for failure in results if failure is not None]
             for failure in failures[1:]:
@@ -131,8 +145,11 @@ class Reconciler:
         for day, last_pass_at in self._store.open_days_before(today):
             if is_neglected(day, last_pass_at, now, self._settings.ladder):
                 log.info("Day %s has open messages and no recent pass: reading it too.", day)
-                reading = await self.read(day, full_read=False)
-                log.info("Day %s: %s", day, _describe(reading))
+                try:
+                    log.info("Day %s: %s", day, _describe(await self.read(day, full_read=False)))
+                except TwilioCampaignsError as error:
+                    # Its own run says so in red; neither today nor the other days may wait for it.
+                    log.warning("Day %s could not be read whole: %s", day, error)
 
     async def _list_lag(self, day: date) -> timedelta:
         gateways = [await self._gateway_of(name) for name in self._store.connections(day)]
@@ -150,28 +167,38 @@ class _Reading:
         self._twilio = twilio
         self._connection_id = connection_id
         self._pass = reading
+        self._resolver = Resolver(reconciler._warehouse, twilio, connection_id, self._settings)  # noqa: SLF001
 
     async def run(self) -> None:
         self._age_claims()
         due = self._due()
-        if not due:
-            return
-        async with self._twilio:
-            try:
-                unseen = {message.sid: message for message in due}
-                if list_is_cheaper(len(due), self._store.listed_before(self._pass.day)):
-                    await self._list(due, unseen)
-                await self._fetch(list(unseen.values()))
-            finally:
-                self._pass.api_calls += self._twilio.calls
+        if due or self._resolver.has_work():
+            async with self._twilio:
+                try:
+                    await self._resolver.resolve()
+                    await self._read(due)
+                finally:
+                    self._pass.api_calls += self._twilio.calls
+        self._give_up()
+
+    async def _read(self, due: list[DueMessage]) -> None:
+        unseen = {message.sid: message for message in due}
+        if due and list_is_cheaper(len(due), self._store.listed_before(self._pass.day)):
+            await self._list(due, unseen)
+        await self._fetch(list(unseen.values()))
 
     def _age_claims(self) -> None:
-        """Nobody's claims and lost outcomes are minded here for all campaigns, paused and removed ones too."""
+        """Nobody's claims are minded here for all campaigns, paused and removed ones too."""
         list_lag = timedelta(seconds=self._twilio.settings.list_lag_seconds)
         stale = self._ledger.age_claims(self._connection_id, self._settings.lease, list_lag)
+        if stale:
+            log.warning("%d claims outlived their lease; whether Twilio has them is looked up.", stale)
+
+    def _give_up(self) -> None:
+        """Close what is still unknown when its window ends, after a last look."""
         closed = self._ledger.close_unknown(self._connection_id, self._settings.tracking_window)
-        if stale or closed:
-            log.warning("%d claims outlived their lease; %d unknown outcomes were given up.", stale, closed)
+        if closed:
+            log.warning("%d messages were given up: whether Twilio took them is not known.", closed)
 
     def _due(self) -> list[DueMessage]:
         day = self._pass.day

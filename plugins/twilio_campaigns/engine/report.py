@@ -59,9 +59,9 @@ class RunReport:
         p = self.progress
         return (
             f"Run {self.run_key}: {p.planned} messages are planned, {p.claimed} claimed, {p.unknown} unknown. "
-            "Planned ones go out when the failed `send_batch` tasks are cleared. Claimed and unknown ones are "
-            "never sent again by themselves: whether Twilio has them shows in table `messages` as reconciling "
-            "goes on."
+            "Planned ones go out when the failed `send_batch` tasks are cleared. Of claimed and unknown ones nobody "
+            "knows whether Twilio has them: clear `resolve_unknown` to look again before it is too late to send "
+            "them; reconciling goes on looking until their window closes, and texts nobody."
         )
 
 

@@ -29,7 +29,7 @@ from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
 from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Outcomes, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from twilio_campaigns.domain.settings import Settings
     from twilio_campaigns.gateway.client import TwilioGateway
@@ -95,8 +95,11 @@ class _Collected:
         else:
             self.released.append(key)
 
-    def outcomes(self) -> Outcomes:
-        return Outcomes(self.accepted, self.refused, self.released, list(self.unknown))
+    def outcomes(self, claimed: Iterable[UUID]) -> Outcomes:
+        """Give what is known of every claimed row; what was never posted is released."""
+        known = {*self.accepted, *self.refused, *self.released, *self.unknown}
+        never_posted = [key for key in claimed if key not in known]
+        return Outcomes(self.accepted, self.refused, [*self.released, *never_posted], list(self.unknown))
 
 
 def lease_clock() -> float:
@@ -238,13 +241,10 @@ class BatchSender:
         collected = _Collected()
         try:
             wait = await self._reserve(claim)
-            if wait is None:
-                collected.released.extend(row.key for row in claim.rows)
-            else:
+            if wait is not None:
                 await self._post_all(claim, claimed_at, self._clock() + wait.total_seconds(), collected)
         finally:
-            # Whatever was not posted is released; whatever was is already collected.
-            outcomes = collected.outcomes()
+            outcomes = collected.outcomes(row.key for row in claim.rows)
             self.tally.add(outcomes)
             await self._record(claim.claim_id, outcomes)
 
@@ -264,24 +264,30 @@ class BatchSender:
         until = claimed_at + self._settings.post_window.total_seconds()
         posts: list[asyncio.Task[None]] = []
         parts_before = 0
-        for row in claim.rows:
-            await self._pause_until(starts_at + parts_before / self._sender.parts_per_second)
-            parts_before += row.message.estimated_parts
-            posts.append(asyncio.create_task(self._post(row, until, collected)))
-        await self._finish(posts)
+        try:
+            for row in claim.rows:
+                await self._pause_until(starts_at + parts_before / self._sender.parts_per_second)
+                parts_before += row.message.estimated_parts
+                posts.append(asyncio.create_task(self._post(row, until, collected)))
+        finally:
+            await self._finish(posts)
 
     async def _finish(self, posts: list[asyncio.Task[None]]) -> None:
-        """Wait for the answers; after :meth:`kill` only for as long as there is, the rest stays unknown."""
+        """Wait for every answer; after :meth:`kill` only for as long as there is, the rest stays unknown.
+
+        Also where one post fails in a way that nobody foresaw: what the others brought must not be lost.
+        """
         pending = set(posts)
         while pending:
-            done, pending = await asyncio.wait(pending, timeout=KILL_GRAIN)
-            for post in done:
-                post.result()
+            _, pending = await asyncio.wait(pending, timeout=KILL_GRAIN)
             if self._killed_at is not None and self._clock() >= self._killed_at + KILL_PATIENCE:
                 for post in pending:
                     post.cancel()
                 await asyncio.gather(*pending, return_exceptions=True)
-                return
+                break
+        for post in posts:
+            if not post.cancelled():
+                post.result()
 
     async def _post(self, row: ClaimedMessage, until: float, collected: _Collected) -> None:
         async with self._width:
@@ -318,9 +324,12 @@ class BatchSender:
     async def _slow_down(self, outcome: Outcome) -> None:
         self._throttled_in_a_row += 1
         pause = outcome.retry_after or min(LONGEST_PAUSE, THROTTLE_PAUSE * 2 ** min(10, self._throttled_in_a_row // 50))
-        await asyncio.to_thread(
-            self._ledger.slow_down, self._sender.name, timedelta(seconds=min(pause, 10 * LONGEST_PAUSE))
-        )
+        try:
+            await asyncio.to_thread(
+                self._ledger.slow_down, self._sender.name, timedelta(seconds=min(pause, 10 * LONGEST_PAUSE))
+            )
+        except TransientError as error:
+            log.warning("Other tasks could not be told to slow down: %s", error)
 
     def _fail(self, error: TwilioCampaignsError) -> None:
         self._failure = self._failure or error

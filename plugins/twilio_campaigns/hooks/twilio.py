@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import amask_secret, mask_secret
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TwilioCampaignsError
@@ -88,14 +89,22 @@ class TwilioHook(BaseHook):
 
         :raises ConfigurationError: naming the connection, what is wrong in it, and what to do.
         """
-        settings = self._settings(self.get_connection(self.twilio_conn_id))
+        try:
+            connection = self.get_connection(self.twilio_conn_id)
+        except AirflowNotFoundException:
+            raise self._is_missing() from None
+        settings = self._settings(connection)
         for secret in _secrets(settings):
             mask_secret(secret)
         return settings
 
     async def aget_settings(self) -> TwilioSettings:
         """Read the connection inside a running event loop; as :meth:`get_settings`."""
-        settings = self._settings(await self.aget_connection(self.twilio_conn_id))
+        try:
+            connection = await self.aget_connection(self.twilio_conn_id)
+        except AirflowNotFoundException:
+            raise self._is_missing() from None
+        settings = self._settings(connection)
         for secret in _secrets(settings):
             await amask_secret(secret)
         return settings
@@ -119,6 +128,12 @@ class TwilioHook(BaseHook):
         except TwilioCampaignsError as error:
             return False, str(error)
         return _verdict(settings, account)
+
+    def _is_missing(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"There is no connection {self.twilio_conn_id}. Add one of type Twilio in Airflow, or set "
+            f"AIRFLOW_CONN_{self.twilio_conn_id.upper()} in the environment."
+        )
 
     def _settings(self, connection: Connection) -> TwilioSettings:
         try:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseHook
 
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.domain.settings import Settings
-from twilio_campaigns.warehouse.connection import Warehouse, create_database
+from twilio_campaigns.warehouse.connection import Warehouse, create_database, is_libpq_parameter
 from twilio_campaigns.warehouse.schema import require_current, upgrade
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
 
 DEFAULT_CONNECTION = "warehouse_default"
 
@@ -53,4 +58,32 @@ class WarehouseHook(BaseHook):
                 f"Connection {self.warehouse_conn_id} has type {connection.conn_type!r}; the warehouse is "
                 "PostgreSQL. Change its type to postgres."
             )
-        return str(connection.get_uri())
+        return _libpq_url(connection)
+
+
+#: What the extra of a Postgres connection may hold for Airflow's own hook; libpq would not know it.
+_AIRFLOWS_OWN = frozenset({"cursor", "sqlalchemy_scheme", "sqlalchemy_query", "enable_log_db_messages"})
+
+
+def _libpq_url(connection: Connection) -> str:
+    """Write a connection as libpq reads it. Not by `get_uri()`, which packs extras so that TLS settings get lost."""
+    given = {
+        "host": connection.host,
+        "port": connection.port,
+        "user": connection.login,
+        "password": connection.password,
+        "dbname": connection.schema,
+        **{name: value for name, value in connection.extra_dejson.items() if name not in _AIRFLOWS_OWN},
+    }
+    parameters = {name: _as_text(value) for name, value in given.items() if value not in {None, ""}}
+    for name in parameters:
+        if not is_libpq_parameter(name):
+            raise ConfigurationError(
+                f"Connection {connection.conn_id}: PostgreSQL's client has no setting {name!r}. Remove it from the "
+                "extra; sslmode, sslrootcert and connect_timeout are some that it has."
+            )
+    return f"postgresql:///?{urlencode(parameters, quote_via=quote)}"
+
+
+def _as_text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)

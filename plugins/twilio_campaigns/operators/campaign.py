@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,10 @@ from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.freeze import freeze_audience
 from twilio_campaigns.engine.report import report_on
 from twilio_campaigns.engine.send import BatchSender, campaign_of
-from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.segment import read_segment
-from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
-from twilio_campaigns.warehouse.audience import Run
+from twilio_campaigns.operators.sending import SendingOperator, run_of
 from twilio_campaigns.warehouse.ledger import Ledger, Progress
 
 if TYPE_CHECKING:
@@ -36,24 +33,6 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.ledger import RunRecord
 
 
-def run_of(context: Context, campaign_id: str) -> Run:
-    """Name the campaign run that this DAG run is.
-
-    Keyed by the logical date, which clearing and re-running keep; by the run id where Airflow gives none. The
-    run's type is no key: a reprocessing backfill rewrites it.
-    """
-    dag_run = context["dag_run"]
-    logical_date = dag_run.logical_date
-    moment = logical_date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if logical_date else dag_run.run_id
-    return Run(
-        run_key=f"{campaign_id}/{moment}",
-        campaign_id=campaign_id,
-        dag_id=dag_run.dag_id,
-        dag_run_id=dag_run.run_id,
-        logical_date=logical_date.astimezone(UTC) if logical_date else None,
-    )
-
-
 class TwilioPrepareAudienceOperator(BaseOperator):
     """Freeze a campaign's audience into the ledger, once per run; gives the numbers of its batches.
 
@@ -61,12 +40,21 @@ class TwilioPrepareAudienceOperator(BaseOperator):
 
     :param campaign: the campaign.
     :param include: folder against which the segment's files are found.
+    :param warehouse_conn_id: connection of the ledger.
     """
 
-    def __init__(self, *, campaign: Campaign, include: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        campaign: Campaign,
+        include: str | None = None,
+        warehouse_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
+    ) -> None:
         super().__init__(**kwargs)
         self.campaign = campaign
         self.include = include
+        self.warehouse_conn_id = warehouse_conn_id
 
     def execute(self, context: Context) -> list[int]:
         """Freeze the audience.
@@ -76,7 +64,7 @@ class TwilioPrepareAudienceOperator(BaseOperator):
         """
         run = run_of(context, self.campaign.campaign_id)
         include = Path(self.include) if self.include else Path.cwd()
-        with no_retry(), WarehouseHook(self.campaign.warehouse_connection).get_conn() as warehouse:
+        with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             # A campaign made in Python may name an SQL file: the spec that is frozen holds the text itself.
             segment = resolve_segment(self.campaign.segment, include)
             campaign = self.campaign.model_copy(update={"segment": segment})
@@ -90,36 +78,20 @@ class TwilioPrepareAudienceOperator(BaseOperator):
         return frozen.batches
 
 
-class TwilioCampaignSendOperator(BaseOperator):
+class TwilioCampaignSendOperator(SendingOperator):
     """Send one batch of a frozen audience, each message at most once.
 
     What is sent, and by whom, was fixed when the audience was frozen; nothing is read from the campaign's file
     here. A retry and a cleared task go on with what is still planned.
 
-    :param campaign_id: the campaign.
     :param batch_no: which batch; mapped over what `prepare_audience` gives.
-    :param warehouse_conn_id: connection of the ledger.
-    :param width: requests under way at a time.
     """
 
     template_fields: Sequence[str] = ("batch_no",)
-    ui_color = "#f9d7dc"
 
-    def __init__(
-        self,
-        *,
-        campaign_id: str,
-        batch_no: int,
-        warehouse_conn_id: str = DEFAULT_CONNECTION,
-        width: int = 100,
-        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
-    ) -> None:
+    def __init__(self, *, batch_no: int, **kwargs: Any) -> None:  # noqa: ANN401 - BaseOperator's own
         super().__init__(**kwargs)
-        self.campaign_id = campaign_id
         self.batch_no = batch_no
-        self.warehouse_conn_id = warehouse_conn_id
-        self.width = width
-        self._kill_sender: Any = None
 
     def execute(self, context: Context) -> dict[str, int]:
         """Send what is planned; give how many messages this try sent.
@@ -137,28 +109,12 @@ class TwilioCampaignSendOperator(BaseOperator):
         if run is None:
             raise ConfigurationError(f"Run {run_key} has no frozen audience. Clear its task `prepare_audience`.")
         campaign = campaign_of(run.spec)
-        twilio_settings = await TwilioHook(campaign.connection).aget_settings()
-        async with TwilioGateway(twilio_settings, max_connections=self.width) as twilio:
+        async with await self.gateway(campaign.connection) as twilio:
             sender = BatchSender(ledger, twilio, campaign, settings, width=self.width)
-            loop = asyncio.get_running_loop()
-            self._kill_sender = lambda: loop.call_soon_threadsafe(sender.kill)
-            try:
-                left = await sender.send(run_key, self.batch_no)
-            finally:
-                self._kill_sender = None
-                tally = sender.tally
-                self.log.info(
-                    "Batch %d: this try sent %d, %d were refused, %d given back, %d are unknown, %d set aside.",
-                    self.batch_no,
-                    tally.accepted,
-                    tally.refused,
-                    tally.released,
-                    tally.unknown,
-                    tally.moved_aside,
-                )
+            left = await self.send_with(sender, run_key, self.batch_no)
         run = await asyncio.to_thread(ledger.run, run_key)
         self._judge(run, left, killed=sender.stopped)
-        return {"sent": tally.accepted, "refused": tally.refused}
+        return {"sent": sender.tally.accepted, "refused": sender.tally.refused}
 
     def _judge(self, run: RunRecord | None, left: Progress, *, killed: bool) -> None:
         if killed:
@@ -167,11 +123,6 @@ class TwilioCampaignSendOperator(BaseOperator):
             self.log.warning(
                 "Run %s is %s: %d messages of the batch stay planned.", run.run_key, run.state, left.planned
             )
-
-    def on_kill(self) -> None:
-        """Stop claiming and posting, record what is known; Airflow ends the task 5 s later."""
-        if self._kill_sender is not None:
-            self._kill_sender()
 
 
 class TwilioCampaignReportOperator(BaseOperator):

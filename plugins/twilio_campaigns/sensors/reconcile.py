@@ -70,7 +70,6 @@ class TwilioReconcileSensor(BaseSensorOperator):
                 full_read = full_read and not look.was_read
                 self.log.info("Day %s: %s", day, look.summary)
                 if look.finished:
-                    self.log.info("Day %s is settled.", day)
                     return
                 pause = look.wake_at - warehouse.now()
                 if pause > settings.wait_in_place:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from psycopg.types.json import Jsonb
 
+from twilio_campaigns.domain.exceptions import TransientError
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.warehouse.connection import scalar
 
@@ -78,6 +79,9 @@ copy audience_staging (freeze_id, row_no, customer_id, input_number, to_number, 
 from stdin
 """
 
+# Whom another run of the campaign has texted lately, or may text at any moment, is left out; whom a stopped run never
+# reached is not.
+#
 # The lowest customer_id wins a number that several rows share; collation "C" makes that the same everywhere.
 # Keys come from sha256 rather than md5, which a FIPS build of PostgreSQL refuses.
 _FREEZE: Final = """
@@ -101,8 +105,13 @@ judged as (
                    when exists (select from messages as m join campaign_runs as r using (run_key)
                                 where m.to_number = ranked.to_number and m.campaign_id = %(campaign_id)s
                                   and m.run_key <> %(run_key)s
-                                  and m.send_state in ('planned', 'claimed', 'accepted', 'unknown')
-                                  and r.created_at > now() - %(repeat_after)s)
+                                  and case m.send_state
+                                      when 'planned' then r.state = 'sending' and m.send_before > now()
+                                      when 'claimed' then true
+                                      when 'unknown' then true
+                                      when 'accepted' then m.claimed_at > now() - %(repeat_after)s
+                                      else false
+                                  end)
                        then 'recently_texted'
                end
            ) as reason
@@ -110,10 +119,10 @@ judged as (
 ),
 keyed as (
     select judged.*,
-           substr(encode(sha256(convert_to(concat_ws('|', %(run_key)s::text, case
-               when reason is null then to_number
-               else concat_ws('|', 'skipped', coalesce(customer_id, ''), coalesce(input_number, ''), occurrence)
-           end), 'utf8')), 'hex'), 1, 32)::uuid as message_key
+           substr(encode(sha256(convert_to(case
+               when reason is null then jsonb_build_array(%(run_key)s::text, to_number)
+               else jsonb_build_array(%(run_key)s::text, 'skipped', customer_id, input_number, occurrence)
+           end::text, 'utf8')), 'hex'), 1, 32)::uuid as message_key
     from judged
 ),
 sized as (
@@ -190,17 +199,20 @@ class AudienceStore:
                     )
                 )
 
-    def freeze(self, run: Run, freeze_id: UUID, plan: FreezePlan) -> RunState:
+    def freeze(self, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> RunState:
         """Turn the staged rows into ledger rows, all at once; nothing happens to a run that is frozen already.
 
         Two runs of a campaign freeze one after the other, so that the second one sees whom the first one has.
+
+        :param staged: how many rows were staged.
+        :raises TransientError: when they are not all there: a server that crashed has emptied the staging table.
         """
         with self._warehouse.transaction() as connection:
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (run.campaign_id,))
             connection.execute("select from campaign_runs where run_key = %s for update", (run.run_key,))
             _open(connection, run, plan.max_lateness)
             if _state(connection, run.run_key) is RunState.FREEZING:
-                self._write(connection, run, freeze_id, plan)
+                self._write(connection, run, freeze_id, plan, staged)
             connection.execute("delete from audience_staging where freeze_id = %s", (freeze_id,))
             return _state(connection, run.run_key)
 
@@ -218,7 +230,13 @@ class AudienceStore:
             return [row["batch_no"] for row in connection.execute(_BATCHES, (run_key,))]
 
     @staticmethod
-    def _write(connection: Connection, run: Run, freeze_id: UUID, plan: FreezePlan) -> None:
+    def _write(connection: Connection, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> None:
+        found = scalar(connection, "select count(*) from audience_staging where freeze_id = %s", freeze_id)
+        if found != staged:
+            raise TransientError(
+                f"Of {staged:,} rows of the segment the warehouse kept {found:,} while they were being read; has it "
+                "been restarted? Nobody was planned. Another try reads the segment anew."
+            )
         # Freshly staged rows have no statistics; without them the planner takes the anti-joins for tiny.
         connection.execute("analyze audience_staging")
         written = connection.execute(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString, Self, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -36,7 +37,7 @@ def libpq_url(url: str) -> str:
     parts = urlsplit(f"postgresql://{rest}")
     # Airflow keeps its own hints in the query; libpq refuses words it does not know.
     query = "&".join(item for item in parts.query.split("&") if item and not item.startswith(("cursor=", "__extra__")))
-    read = urlunsplit(parts._replace(query=query))
+    read = f"postgresql://{parts.netloc}{parts.path}{query and f'?{query}'}"
     try:
         conninfo_to_dict(read)
     except psycopg.ProgrammingError:
@@ -48,10 +49,20 @@ def libpq_url(url: str) -> str:
     return read
 
 
+def is_libpq_parameter(name: str) -> bool:
+    """Whether PostgreSQL's client library has a connection setting of this name."""
+    try:
+        make_conninfo(**{name: "1"})
+    except psycopg.ProgrammingError:
+        return False
+    return True
+
+
 def redacted(url: str) -> str:
-    """Give the URL without its user and password, for messages to people."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+    """Name a database without user and password, for messages to people."""
+    known = conninfo_to_dict(url)
+    host, port, database = (known.get(name) for name in ("host", "port", "dbname"))
+    return f"postgresql://{host or ''}{f':{port}' if port else ''}/{database or ''}"
 
 
 def away(url: str, reason: object) -> TransientError:
@@ -132,7 +143,8 @@ class Warehouse:
                 yield connection
         except PoolTimeout as error:
             raise away(self.url, "no answer within 30 s") from error
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, ReadOnlySqlTransaction) as error:
+            # Read-only: a standby, or a primary that is being replaced; it is one again in a moment.
             raise TransientError(f"The warehouse broke off: {error}".strip()) from error
 
     def now(self) -> datetime:

@@ -98,17 +98,28 @@ where m.message_key = any(%s) and e.message_key = m.message_key
   and e.number_of_message_parts is distinct from m.number_of_message_parts
 """
 
-_SETTLE: Final = """
-update messages
-set settled_at = now()
-where message_sid = any(%(sids)s)
-  and settled_at is null
+_MAY_SETTLE: Final = """
+settled_at is null
   and (
       (status in ('delivered', 'failed', 'rejected')
        and (price is not null or final_at <= now() - %(unpriced_after)s::interval))
       or tracking_closes_at <= now()
   )
 """
+
+# All rows of a chunk that will be written, in the one order: those with news, and those that only settle.
+_LOCK_CHUNK: Final = f"""
+select message_key from messages
+where message_sid = any(%(sids)s) and (message_sid = any(%(news)s) or {_MAY_SETTLE})
+order by message_key
+for update
+"""  # noqa: S608 - built of constants
+
+_SETTLE: Final = f"""
+update messages
+set settled_at = now()
+where message_key = any(%(keys)s) and {_MAY_SETTLE}
+"""  # noqa: S608 - the same
 
 
 @dataclass(slots=True)
@@ -169,7 +180,8 @@ class EventStore:
         settled = 0
         for chunk in chunks(sids, CHUNK):
             with self._warehouse.transaction() as connection:
-                settled += _settle(connection, chunk, settle_unpriced_after)
+                keys = _lock_chunk(connection, chunk, [], settle_unpriced_after)
+                settled += _settle(connection, keys, settle_unpriced_after)
         return settled
 
     @staticmethod
@@ -184,10 +196,11 @@ class EventStore:
         rows = _by_sid(connection, _READ, [observation.sid for observation in outbound])
         ours = [observation for observation in outbound if observation.sid in rows]
         news = [o for o in ours if repair or not tells_nothing_new(_known(rows[o.sid]), o)]
+        keys = _lock_chunk(connection, list(rows), [o.sid for o in news], settle) if settle is not None else []
         applied = apply_locked(connection, news) if news else Applied()
         applied.ours = set(rows)
-        if settle is not None and rows:
-            applied.settled = _settle(connection, list(rows), settle)
+        if settle is not None and keys:
+            applied.settled = _settle(connection, keys, settle)
         return applied
 
 
@@ -250,8 +263,13 @@ def write_events(connection: Connection, drafts: Sequence[EventDraft], entry: Er
     return connection.execute(_WRITE, arrays).rowcount
 
 
-def _settle(connection: Connection, sids: list[str], unpriced_after: timedelta) -> int:
-    return connection.execute(_SETTLE, {"sids": sids, "unpriced_after": unpriced_after}).rowcount
+def _lock_chunk(connection: Connection, sids: Sequence[str], news: list[str], unpriced_after: timedelta) -> list[UUID]:
+    parameters = {"sids": list(sids), "news": news, "unpriced_after": unpriced_after}
+    return [row["message_key"] for row in connection.execute(_LOCK_CHUNK, parameters)]
+
+
+def _settle(connection: Connection, keys: list[UUID], unpriced_after: timedelta) -> int:
+    return connection.execute(_SETTLE, {"keys": keys, "unpriced_after": unpriced_after}).rowcount
 
 
 def _by_sid(connection: Connection, query: str, sids: list[str]) -> dict[str, dict[str, Any]]:

@@ -45,7 +45,9 @@ moved as (
         skip_reason = case when is_suppressed and not is_late then 'suppressed' end,
         claim_id = case when is_late or is_suppressed then m.claim_id else %(claim_id)s end,
         claimed_at = case when is_late or is_suppressed then m.claimed_at else now() end,
-        attempts = m.attempts + case when is_late or is_suppressed then 0 else 1 end
+        attempts = m.attempts + case when is_late or is_suppressed then 0 else 1 end,
+        lookups = 0,
+        looked_up_at = null
     from due
     where m.message_key = due.message_key
     returning m.message_key, m.send_state, m.to_number, m.body, m.media_urls, m.content_sid,
@@ -139,6 +141,22 @@ where message_key in (
     order by message_key limit 1000 for update skip locked
 )
 returning message_key, final_at
+"""
+
+# All rows of a run have one deadline, so one planned row tells of all; runs that wait for nobody cost one look.
+_TOO_LATE: Final = """
+update messages
+set send_state = 'too_late'
+where message_key in (
+    select m.message_key
+    from campaign_runs as r
+    cross join lateral (
+        select send_before from messages where run_key = r.run_key and send_state = 'planned' limit 1
+    ) as any_row
+    join messages as m on m.run_key = r.run_key
+    where r.state <> 'done' and any_row.send_before <= now() and m.send_state = 'planned'
+    order by m.message_key limit 1000 for update of m skip locked
+)
 """
 
 _PROGRESS: Final = """
@@ -310,7 +328,7 @@ class Ledger:
             locked = connection.execute(_LOCK_CLAIMED, {"keys": outcomes.keys(), "claim_id": claim_id})
             ours = {cast("UUID", row["message_key"]) for row in locked}
             fitting, stray = _sort_out(outcomes.accepted, ours, taken)
-            _accept(connection, fitting, window, "answer")
+            accept_locked(connection, fitting, window, "answer")
             _refuse(connection, {key: code for key, code in outcomes.refused.items() if key in ours})
             connection.execute(_RELEASE, {"keys": [key for key in outcomes.released if key in ours]})
             connection.execute(
@@ -333,6 +351,10 @@ class Ledger:
     def age_claims(self, connection_id: str, lease: timedelta, list_lag: timedelta) -> int:
         """Turn claims older than their lease into `unknown`: whoever held them is gone (S5). Give how many."""
         return self._repeat(_STALE, {"lease": lease, "list_lag": list_lag, "connection": connection_id})
+
+    def close_late(self) -> int:
+        """Give up planned rows that may not be sent any more, of stopped and forgotten runs too; give how many."""
+        return self._repeat(_TOO_LATE, {})
 
     def close_unknown(self, connection_id: str, window: timedelta) -> int:
         """Give up on rows whose outcome is still unknown when their window closes; give how many.
@@ -414,7 +436,10 @@ def _sort_out(
     return fitting, {key: value for key, value in accepted.items() if key not in fitting}
 
 
-def _accept(connection: Connection, accepted: Mapping[UUID, Observation], window: timedelta, sid_source: str) -> None:
+def accept_locked(
+    connection: Connection, accepted: Mapping[UUID, Observation], window: timedelta, sid_source: str
+) -> None:
+    """Give locked rows their SIDs and write their events; inside the caller's transaction."""
     if not accepted:
         return
     connection.execute(

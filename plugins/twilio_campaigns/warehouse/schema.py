@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.exceptions import ConfigurationError
-from twilio_campaigns.warehouse.connection import away, libpq_url
+from twilio_campaigns.warehouse.connection import away, libpq_url, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +64,23 @@ def require_current(url: str, schema: str = "messaging") -> None:
 
 @contextmanager
 def _connected(url: str, schema: str) -> Iterator[Connection]:
-    engine = create_engine(libpq_url(url).replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
+    address = libpq_url(url)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), poolclass=NullPool)
     try:
         with engine.begin() as connection:
             connection.execute(text(f"set local search_path to \"{schema}\"; set local TimeZone to 'UTC'"))
             yield connection
     except OperationalError as error:
-        raise away(libpq_url(url), error.orig) from error
+        raise away(address, error.orig) from error
+    except psycopg.OperationalError as error:
+        raise away(address, error) from error
+    except ProgrammingError as error:
+        if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        raise ConfigurationError(
+            f"The user of {redacted(address)} may not do this: {str(error.orig).splitlines()[0]}. Run it as the "
+            f"database's owner, or grant create on the database and on schema {schema!r}."
+        ) from error
     finally:
         engine.dispose()
 

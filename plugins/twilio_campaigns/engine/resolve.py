@@ -1,0 +1,163 @@
+"""Looking up messages whose answer got lost: nothing is sent again before Twilio has shown no trace of it (S6)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from twilio_campaigns.engine.send import campaign_of
+from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.resolving import Resolved, ResolveStore
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from twilio_campaigns.domain.campaign import Campaign
+    from twilio_campaigns.domain.message import Observation
+    from twilio_campaigns.domain.settings import Settings
+    from twilio_campaigns.gateway.client import TwilioGateway
+    from twilio_campaigns.warehouse.connection import Warehouse
+
+log = logging.getLogger(__name__)
+
+#: Pages of one number's messages that are read; whoever has had more is decided by a person.
+MAX_PAGES: Final = 5
+
+
+class Resolver:
+    """Looks up the doubtful rows of one account.
+
+    :param warehouse: the ledger.
+    :param twilio: an open gateway of the account.
+    :param connection_id: the account's connection, as the ledger names it.
+    :param settings: lease, gap between look-ups, tracking window.
+    """
+
+    def __init__(self, warehouse: Warehouse, twilio: TwilioGateway, connection_id: str, settings: Settings) -> None:
+        self._store = ResolveStore(warehouse)
+        self._twilio = twilio
+        self._connection_id = connection_id
+        self._settings = settings
+        self._limit = asyncio.Semaphore(settings.fetch_concurrency)
+
+    async def resolve(self, run_key: str | None = None) -> Resolved:
+        """Look up every number that is due; rows of `run_key` that were never taken are planned again.
+
+        Without a run, as reconciling does it for all campaigns, rows are adopted and never planned again.
+
+        :raises TwilioUnavailableError: when Twilio could not be read; the next look carries on.
+        """
+        total = Resolved()
+        numbers = await asyncio.to_thread(self._due_numbers, run_key)
+        if not numbers:
+            return total
+        lists_are_current = await self._lists_are_current()
+        for resolved in await asyncio.gather(
+            *(self._resolve_number(number, run_key, lists_are_current=lists_are_current) for number in numbers)
+        ):
+            total.add(resolved)
+        log.info(
+            "%d numbers with lost answers looked up: %d messages were taken by Twilio, %d show no trace, %d of these "
+            "are planned again, %d cannot be told apart from others.",
+            len(numbers),
+            total.adopted,
+            total.absent,
+            total.freed,
+            total.undecided,
+        )
+        return total
+
+    def has_work(self) -> bool:
+        """Whether any number is to be looked up now."""
+        return bool(self._due_numbers(None))
+
+    def _due_numbers(self, run_key: str | None) -> list[str]:
+        return self._store.due_numbers(self._connection_id, run_key, self._settings.lookup_gap)
+
+    async def _resolve_number(self, number: str, run_key: str | None, *, lists_are_current: bool) -> Resolved:
+        seen, is_whole = await self._messages_to(number)
+        return await asyncio.to_thread(
+            self._store.resolve,
+            self._connection_id,
+            number,
+            seen,
+            absence_counts=lists_are_current and is_whole,
+            lease=self._settings.lease,
+            gap=self._settings.lookup_gap,
+            window=self._settings.tracking_window,
+            resend_run=run_key,
+        )
+
+    async def _messages_to(self, number: str) -> tuple[list[Observation], bool]:
+        """List every message to a number, never-sent ones too; tell whether that could be done."""
+        seen: list[Observation] = []
+        pages = 0
+        async with self._limit:
+            async for page in self._twilio.list(to=number):
+                seen.extend(page)
+                pages += 1
+                if pages > MAX_PAGES:
+                    # What else there is might fit as well: then nothing that was read proves anything.
+                    return [], False
+        return seen, True
+
+    async def _lists_are_current(self) -> bool:
+        """Whether Twilio lists a message that it accepted so long ago that it must (the control of S6)."""
+        list_lag = timedelta(seconds=self._twilio.settings.list_lag_seconds)
+        control = await asyncio.to_thread(self._store.control, self._connection_id, list_lag)
+        if control is None:
+            return False
+        sid, number = control
+        seen, _ = await self._messages_to(number)
+        is_current = any(observation.sid == sid for observation in seen)
+        if not is_current:
+            log.warning(
+                "Twilio's list does not show message %s, older than list_lag_seconds: no absence counts now.", sid
+            )
+        return is_current
+
+
+class RunResolver:
+    """The doubtful rows of one campaign run, for the run's own DAG: only that sends again.
+
+    :param warehouse: the ledger.
+    :param run_key: the run.
+    :param settings: lease and gap between look-ups.
+    """
+
+    def __init__(self, warehouse: Warehouse, run_key: str, settings: Settings) -> None:
+        self._warehouse = warehouse
+        self._ledger = Ledger(warehouse)
+        self._store = ResolveStore(warehouse)
+        self._run_key = run_key
+        self._settings = settings
+
+    async def campaign(self) -> Campaign | None:
+        """Give the campaign as it was frozen, if anything of the run is in doubt or waits to be sent again."""
+        run = await asyncio.to_thread(self._ledger.run, self._run_key)
+        if run is None or not run.spec:
+            return None
+        has_work = await self.wake_at() is not None or await self._to_send_again()
+        return campaign_of(run.spec) if has_work else None
+
+    async def look(self, twilio: TwilioGateway) -> list[int]:
+        """Look up what is due; give the batches that have rows to be sent again."""
+        campaign = await self.campaign()
+        if campaign is None:
+            return []
+        list_lag = timedelta(seconds=twilio.settings.list_lag_seconds)
+        await asyncio.to_thread(self._ledger.age_claims, campaign.connection, self._settings.lease, list_lag)
+        resolver = Resolver(self._warehouse, twilio, campaign.connection, self._settings)
+        await resolver.resolve(self._run_key)
+        return await self._to_send_again()
+
+    async def _to_send_again(self) -> list[int]:
+        return await asyncio.to_thread(self._store.batches_to_send_again, self._run_key)
+
+    async def wake_at(self) -> datetime | None:
+        """Say when the next look is due; `None` when nothing of the run is in doubt that could still be sent."""
+        return await asyncio.to_thread(
+            self._store.next_look_at, self._run_key, self._settings.lease, self._settings.lookup_gap
+        )

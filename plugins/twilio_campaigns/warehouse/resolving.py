@@ -1,0 +1,217 @@
+"""What looking up lost answers reads and writes (PROTOCOLS S6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from twilio_campaigns.domain.resolving import LOOKUPS, Doubt, decide
+from twilio_campaigns.warehouse.connection import scalar
+from twilio_campaigns.warehouse.ledger import accept_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from twilio_campaigns.domain.message import Observation
+    from twilio_campaigns.domain.resolving import Verdict
+    from twilio_campaigns.warehouse.connection import Connection, Warehouse
+
+# A row is looked up once as soon as it is unknown, and then from the moment at which absence counts, a gap apart.
+_DUE: Final = """
+select to_number
+from messages
+where send_state = 'unknown' and connection = %(connection)s
+  and (%(run_key)s::text is null or run_key = %(run_key)s)
+  and (looked_up_at is null or now() >= greatest(resolve_after, looked_up_at + %(gap)s))
+group by to_number
+order by min(claimed_at)
+limit %(limit)s
+"""
+
+_NEXT_LOOK: Final = """
+select min(case when send_state = 'claimed' then claimed_at + %(lease)s
+                when looked_up_at is null then claimed_at
+                else greatest(resolve_after, looked_up_at + %(gap)s) end)
+from messages
+where run_key = %(run_key)s
+  and (send_state = 'claimed' or send_state = 'unknown' and lookups < %(lookups)s and send_before > now())
+"""
+
+_SEND_AGAIN: Final = """
+select distinct batch_no from messages
+where run_key = %(run_key)s and send_state = 'planned' and lookups >= %(lookups)s
+order by batch_no
+"""
+
+# The newest message that lists must show by now: if they do not, they are late and prove nothing.
+_CONTROL: Final = """
+select message_sid, to_number
+from messages
+where connection = %(connection)s and sid_source = 'answer' and accepted_at < now() - %(list_lag)s
+order by accepted_at desc
+limit 1
+"""
+
+_DOUBTS: Final = """
+select m.message_key, m.run_key, m.send_state, m.body, m.claimed_at, m.resolve_after, m.lookups, m.looked_up_at,
+       r.spec -> 'sender' ->> 'messaging_service_sid' as messaging_service_sid,
+       r.spec -> 'sender' ->> 'from_number' as from_number
+from messages as m
+join campaign_runs as r on r.run_key = m.run_key
+where m.to_number = %(number)s and m.connection = %(connection)s and m.send_state in ('claimed', 'unknown')
+order by m.message_key
+for update of m
+"""
+
+_OWNED: Final = """
+select message_sid from messages where message_sid = any(%(sids)s)
+union
+select message_sid from stray_messages where message_sid = any(%(sids)s)
+"""
+
+_NOTE: Final = """
+update messages
+set looked_up_at = now(),
+    lookups = case when message_key = any(%(absent)s) then lookups + 1 else lookups end
+where message_key = any(%(keys)s)
+"""
+
+# Only the run's own DAG sends again, and only what may still be sent at all.
+_FREE: Final = """
+update messages as m
+set send_state = 'planned', claim_id = null, claimed_at = null, resolve_after = null
+from campaign_runs as r
+where r.run_key = m.run_key and m.run_key = %(run_key)s and r.state = 'sending'
+  and coalesce(r.spec ->> 'unknown_outcome', 'resend') = 'resend'
+  and m.message_key = any(%(keys)s) and m.send_state = 'unknown' and m.lookups >= %(lookups)s
+  and m.send_before > now()
+"""
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What looking up came to, in rows.
+
+    :param freed: rows that were never taken and are planned again.
+    :param waiting: numbers at which somebody is sending right now.
+    """
+
+    adopted: int = 0
+    absent: int = 0
+    undecided: int = 0
+    freed: int = 0
+    waiting: int = 0
+
+    def add(self, other: Resolved) -> None:
+        """Add up the figures of another number."""
+        self.adopted += other.adopted
+        self.absent += other.absent
+        self.undecided += other.undecided
+        self.freed += other.freed
+        self.waiting += other.waiting
+
+
+class ResolveStore:
+    """The ledger's rows whose answer got lost.
+
+    :param warehouse: where the ledger is.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def due_numbers(self, connection_id: str, run_key: str | None, gap: timedelta, limit: int = 1000) -> list[str]:
+        """Give the numbers that are to be looked up now, the oldest claims first.
+
+        :param run_key: only this run's; `None`: every campaign's.
+        """
+        parameters = {"connection": connection_id, "run_key": run_key, "gap": gap, "limit": limit}
+        with self._warehouse.transaction() as connection:
+            return [row["to_number"] for row in connection.execute(_DUE, parameters)]
+
+    def next_look_at(self, run_key: str, lease: timedelta, gap: timedelta) -> datetime | None:
+        """Say when a row of the run is to be looked at next; `None` if none is in doubt that could still be sent."""
+        parameters = {"run_key": run_key, "lease": lease, "gap": gap, "lookups": LOOKUPS}
+        with self._warehouse.transaction() as connection:
+            row = connection.execute(_NEXT_LOOK, parameters).fetchone()
+        return row["min"] if row else None
+
+    def batches_to_send_again(self, run_key: str) -> list[int]:
+        """Give the batches with rows that Twilio was found not to have and that are planned again."""
+        parameters = {"run_key": run_key, "lookups": LOOKUPS}
+        with self._warehouse.transaction() as connection:
+            return [row["batch_no"] for row in connection.execute(_SEND_AGAIN, parameters)]
+
+    def control(self, connection_id: str, list_lag: timedelta) -> tuple[str, str] | None:
+        """Give SID and number of a message that Twilio's lists must show by now; `None` if there is none."""
+        with self._warehouse.transaction() as connection:
+            row = connection.execute(_CONTROL, {"connection": connection_id, "list_lag": list_lag}).fetchone()
+        return (row["message_sid"], row["to_number"]) if row else None
+
+    def resolve(
+        self,
+        connection_id: str,
+        number: str,
+        seen: Sequence[Observation],
+        *,
+        absence_counts: bool,
+        lease: timedelta,
+        gap: timedelta,
+        window: timedelta,
+        resend_run: str | None,
+    ) -> Resolved:
+        """Decide about every doubtful row of one number, in one transaction.
+
+        :param seen: every message to the number that Twilio lists.
+        :param resend_run: the run whose rows may go back to `planned`.
+        """
+        with self._warehouse.transaction() as connection:
+            connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"resolve {connection_id} {number}",)
+            )
+            rows = connection.execute(_DOUBTS, {"number": number, "connection": connection_id}).fetchall()
+            if any(row["send_state"] == "claimed" for row in rows):
+                return Resolved(waiting=1)
+            verdict = decide(
+                [_doubt(row) for row in rows],
+                _unowned(connection, seen),
+                now=scalar(connection, "select now()"),
+                lease=lease,
+                gap=gap,
+                absence_counts=absence_counts,
+            )
+            return _write(connection, [row["message_key"] for row in rows], verdict, window, resend_run)
+
+
+def _unowned(connection: Connection, seen: Sequence[Observation]) -> list[Observation]:
+    owned = {row["message_sid"] for row in connection.execute(_OWNED, {"sids": [o.sid for o in seen]})}
+    return [observation for observation in seen if observation.sid not in owned]
+
+
+def _doubt(row: Mapping[str, Any]) -> Doubt:
+    return Doubt(
+        key=row["message_key"],
+        body=row["body"],
+        messaging_service_sid=row["messaging_service_sid"],
+        from_number=row["from_number"],
+        claimed_at=row["claimed_at"],
+        resolve_after=row["resolve_after"],
+        lookups=row["lookups"],
+        looked_up_at=row["looked_up_at"],
+    )
+
+
+def _write(
+    connection: Connection, keys: list[UUID], verdict: Verdict, window: timedelta, resend_run: str | None
+) -> Resolved:
+    connection.execute(_NOTE, {"keys": keys, "absent": verdict.absent})
+    accept_locked(connection, verdict.adopted, window, "lookup")
+    free = {"run_key": resend_run, "keys": verdict.absent, "lookups": LOOKUPS}
+    return Resolved(
+        adopted=len(verdict.adopted),
+        absent=len(verdict.absent),
+        undecided=len(verdict.undecided),
+        freed=connection.execute(_FREE, free).rowcount,
+    )

@@ -1,0 +1,226 @@
+"""Lost answers against the simulator: taken ones are found, others are sent again, nobody is texted twice."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from time import sleep
+from uuid import uuid4
+
+import pytest
+
+from builders import campaign, freeze, people, run
+from twilio_campaigns.domain.message import OutgoingMessage
+from twilio_campaigns.domain.settings import Settings
+from twilio_campaigns.engine.reconcile import Reconciler
+from twilio_campaigns.engine.resolve import Resolver, RunResolver
+from twilio_campaigns.engine.send import BatchSender
+from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.warehouse.ledger import Ledger
+
+QUICK = Settings(lease=timedelta(milliseconds=50), lookup_gap=timedelta(milliseconds=300))
+RUN = run().run_key
+
+
+def inside(simulator, work, **settings):
+    async def opened():
+        async with TwilioGateway(simulator.settings(**settings)) as twilio:
+            return await work(twilio)
+
+    return asyncio.run(opened())
+
+
+def send(warehouse, simulator, batch=1):
+    async def work(twilio):
+        await BatchSender(Ledger(warehouse), twilio, campaign(), QUICK).send(RUN, batch)
+
+    inside(simulator, work)
+
+
+def die_while_posting(warehouse, simulator, rows, posted):
+    """Claim rows, post the first ones, and end without a word: what SIGKILL leaves behind."""
+    template = OutgoingMessage(to_number="", messaging_service_sid=campaign().sender.messaging_service_sid)
+    claim = Ledger(warehouse).claim(RUN, 1, rows, uuid4(), template)
+
+    async def work(twilio):
+        for row in claim.rows[:posted]:
+            await twilio.create(row.message)
+
+    inside(simulator, work)
+    sleep(0.1)  # the lease is over
+    return [row.message.to_number for row in claim.rows]
+
+
+def look(warehouse, simulator, **settings):
+    """One look of the run's own task; sends what is freed."""
+
+    async def work(twilio):
+        for batch in await RunResolver(warehouse, RUN, QUICK).look(twilio):
+            await BatchSender(Ledger(warehouse), twilio, campaign(), QUICK).send(RUN, batch)
+
+    inside(simulator, work, **settings)
+
+
+def reconcile(warehouse, simulator):
+    async def gateway_of(_connection_id):
+        return TwilioGateway(simulator.settings())
+
+    reconciler = Reconciler(warehouse, gateway_of, QUICK)
+    asyncio.run(reconciler.read(reconciler._store.state(None).now.date(), full_read=True))
+
+
+@pytest.fixture
+def frozen(warehouse):
+    freeze(warehouse, people(40))
+
+
+@pytest.fixture
+def states(query):
+    def count():
+        return {r["send_state"]: r["n"] for r in query("select send_state, count(*) as n from messages group by 1")}
+
+    return count
+
+
+def nobody_twice(simulator):
+    return max(Counter(message["to"] for message in simulator.truth()).values()) == 1
+
+
+def test_what_twilio_took_is_adopted_and_the_rest_sent_after_two_looks(warehouse, query, simulator, frozen, states):
+    lost = die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    assert states() == {"accepted": 30, "claimed": 10}
+    look(warehouse, simulator)
+    assert states() == {"accepted": 36, "unknown": 4}
+    found = {row["to_number"]: row for row in query("select * from messages where sid_source = 'lookup'")}
+    assert set(found) == set(lost[:6])
+    assert {row["message_sid"]: to for to, row in found.items()} == {
+        message["sid"]: message["to"] for message in simulator.truth() if message["to"] in found
+    }
+    enqueued = query("select count(*) as n from campaign_events where status = 'enqueued'")
+    assert enqueued[0]["n"] == 36
+    look(warehouse, simulator)  # too early to count
+    assert states() == {"accepted": 36, "unknown": 4}
+    sleep(0.35)
+    look(warehouse, simulator)
+    assert states() == {"accepted": 40}
+    assert len(simulator.truth()) == 40
+    assert nobody_twice(simulator)
+
+
+def test_reconciling_adopts_for_everybody_and_sends_nothing(warehouse, simulator, frozen, states):
+    die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    for _ in range(4):
+        reconcile(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"accepted": 36, "unknown": 4}
+    assert len(simulator.truth()) == 36
+
+
+def test_a_list_that_is_later_than_the_connection_says_proves_nothing(warehouse, start_simulator, frozen, states):
+    simulator = start_simulator(life_speed=100_000, list_lag_seconds=3600)
+    die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    for _ in range(4):
+        look(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"accepted": 30, "unknown": 10}
+    assert nobody_twice(simulator)
+
+
+def test_before_the_list_lag_is_over_absence_proves_nothing(warehouse, simulator, frozen, states):
+    die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    for _ in range(3):
+        look(warehouse, simulator, list_lag_seconds=3600)
+        sleep(0.35)
+    assert states() == {"accepted": 36, "unknown": 4}
+
+
+def test_without_a_message_to_compare_with_nothing_is_called_absent(warehouse, simulator, frozen, states):
+    die_while_posting(warehouse, simulator, rows=40, posted=0)
+    for _ in range(3):
+        look(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"unknown": 40}
+
+
+def test_a_campaign_may_say_never(warehouse, query, simulator, states):
+    freeze(warehouse, people(10), of=campaign(unknown_outcome="never"))
+    die_while_posting(warehouse, simulator, rows=4, posted=1)
+    send(warehouse, simulator)
+    for _ in range(4):
+        look(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"accepted": 7, "unknown": 3}
+    assert len(simulator.truth()) == 7
+    assert asyncio.run(RunResolver(warehouse, RUN, QUICK).wake_at()) is None  # nothing more to wait for
+
+
+def test_what_is_too_late_is_adopted_and_never_sent_again(warehouse, query, simulator, frozen, states):
+    die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    query("update messages set send_before = now() where send_state = 'claimed'")
+    reconcile(warehouse, simulator)
+    for _ in range(3):
+        look(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"accepted": 36, "unknown": 4}
+
+
+def test_a_stopped_run_sends_nothing_again(warehouse, query, simulator, frozen, states):
+    die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    query("update campaign_runs set state = 'stopped'")
+    for _ in range(4):
+        look(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"accepted": 36, "unknown": 4}
+    assert len(simulator.truth()) == 36
+
+
+def test_a_message_that_went_astray_is_nobodys(warehouse, query, simulator, frozen, states):
+    (number,) = die_while_posting(warehouse, simulator, rows=1, posted=1)
+    (message,) = simulator.truth()
+    query("insert into stray_messages (message_sid, to_number, reason) values (%s, %s, 'x')", message["sid"], number)
+    send(warehouse, simulator)
+    look(warehouse, simulator)
+    assert states() == {"accepted": 39, "unknown": 1}
+
+
+def test_while_somebody_sends_to_the_number_nothing_is_decided(warehouse, query, simulator, frozen):
+    (number,) = die_while_posting(warehouse, simulator, rows=1, posted=1)
+    other = campaign(campaign_id="other")
+    freeze(
+        warehouse, [{"customer_id": "c", "phone": number, "first_name": "A"}], of=other, as_run=run(campaign_id="other")
+    )
+    template = OutgoingMessage(to_number="", messaging_service_sid=other.sender.messaging_service_sid)
+    query("update messages set send_state = 'unknown', resolve_after = now() where send_state = 'claimed'")
+    Ledger(warehouse).claim(run(campaign_id="other").run_key, 1, 1, uuid4(), template)
+
+    async def work(twilio):
+        return await Resolver(warehouse, twilio, "twilio_default", QUICK).resolve()
+
+    found = inside(simulator, work)
+    assert (found.adopted, found.waiting) == (0, 1)
+
+
+def test_an_answer_that_comes_after_all_finds_its_row_taken_care_of(warehouse, query, simulator, frozen, states):
+    """A worker that was frozen thaws: its answer is for a claim that is over, and changes nothing."""
+    template = OutgoingMessage(to_number="", messaging_service_sid=campaign().sender.messaging_service_sid)
+    ledger = Ledger(warehouse)
+    claim = ledger.claim(RUN, 1, 1, uuid4(), template)
+
+    async def post(twilio):
+        return await twilio.create(claim.rows[0].message)
+
+    answer = inside(simulator, post)
+    sleep(0.1)
+    send(warehouse, simulator)
+    look(warehouse, simulator)
+    assert states() == {"accepted": 40}
+    from twilio_campaigns.warehouse.ledger import Outcomes
+
+    late = Outcomes({claim.rows[0].key: answer.observation}, {}, [], [])
+    strays = ledger.record(claim.claim_id, late, window=timedelta(days=4), list_lag=timedelta(0))
+    assert (strays, states()) == (0, {"accepted": 40})
