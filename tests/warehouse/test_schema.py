@@ -2,11 +2,13 @@
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from twilio_campaigns.domain.exceptions import ConfigurationError
+from twilio_campaigns.warehouse import schema
 from twilio_campaigns.warehouse.schema import VIEWS, require_current, upgrade
 from twilio_campaigns.warehouse.tables import metadata
 
@@ -92,3 +94,42 @@ def test_every_table_and_column_that_needs_one_has_a_comment(query):
         "and obj_description(c.oid) is null"
     )
     assert rows == []
+
+
+@pytest.mark.parametrize("revision", ["0001"])
+def test_an_older_warehouse_comes_up_with_its_rows(empty_database_url, revision):
+    with schema._connected(empty_database_url, "messaging") as connection:
+        connection.execute(text("create schema messaging"))
+        with schema._config(connection, "messaging") as config:
+            command.upgrade(config, revision)
+        schema._replace_views(connection)
+        connection.execute(
+            text(
+                "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state) "
+                "values ('spring/1', 'spring', 'campaign__spring', '1', 'sending')"
+            )
+        )
+        connection.execute(
+            text(
+                "insert into messages (message_key, run_key, campaign_id, connection, to_number, channel, sender, "
+                "estimated_parts, send_state, claimed_at) values (gen_random_uuid(), 'spring/1', 'spring', "
+                "'twilio_default', '+12025550100', 'sms', 'service', 1, 'unknown', now())"
+            )
+        )
+    upgrade(empty_database_url)
+    require_current(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        found = connection.execute("select lookups, looked_up_at from messaging.messages").fetchall()
+        assert found == [(0, None)]
+        assert connection.execute("select delivery_state from messaging.message_status").fetchall() == [("pending",)]
+
+
+def test_a_user_without_the_right_is_told_what_to_do(empty_database_url):
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("create role visitor login")
+    try:
+        with pytest.raises(ConfigurationError, match=r"may not do this: permission denied.*grant create"):
+            upgrade(empty_database_url.replace("postgres:@", "visitor:@"))
+    finally:
+        with psycopg.connect(empty_database_url) as connection:
+            connection.execute("drop role visitor")
