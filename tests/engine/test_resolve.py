@@ -117,6 +117,20 @@ def test_reconciling_adopts_for_everybody_and_sends_nothing(warehouse, simulator
     assert len(simulator.truth()) == 36
 
 
+def test_what_reconciling_found_absent_is_sent_again_by_the_runs_own_task(warehouse, simulator, frozen, states):
+    """Passes look more often than the task: what they found counts, and the task must not wait for ever."""
+    die_while_posting(warehouse, simulator, rows=10, posted=6)
+    send(warehouse, simulator)
+    for _ in range(4):
+        reconcile(warehouse, simulator)
+        sleep(0.35)
+    assert states() == {"accepted": 36, "unknown": 4}
+    assert asyncio.run(RunResolver(warehouse, RUN, QUICK).wake_at()) is not None
+    look(warehouse, simulator)
+    assert states() == {"accepted": 40}
+    assert nobody_twice(simulator)
+
+
 def test_a_list_that_is_later_than_the_connection_says_proves_nothing(warehouse, start_simulator, frozen, states):
     simulator = start_simulator(life_speed=100_000, list_lag_seconds=3600)
     die_while_posting(warehouse, simulator, rows=10, posted=6)

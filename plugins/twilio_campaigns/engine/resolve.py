@@ -43,10 +43,9 @@ class Resolver:
         self._limit = asyncio.Semaphore(settings.fetch_concurrency)
 
     async def resolve(self, run_key: str | None = None) -> Resolved:
-        """Look up every number that is due; rows of `run_key` that were never taken are planned again.
+        """Look up every number that is due, and adopt what Twilio took. Nothing is sent again by this alone.
 
-        Without a run, as reconciling does it for all campaigns, rows are adopted and never planned again.
-
+        :param run_key: only this run's; `None`: every campaign's, as reconciling does it.
         :raises TwilioUnavailableError: when Twilio could not be read; the next look carries on.
         """
         total = Resolved()
@@ -55,16 +54,15 @@ class Resolver:
             return total
         lists_are_current = await self._lists_are_current()
         for resolved in await asyncio.gather(
-            *(self._resolve_number(number, run_key, lists_are_current=lists_are_current) for number in numbers)
+            *(self._resolve_number(number, lists_are_current=lists_are_current) for number in numbers)
         ):
             total.add(resolved)
         log.info(
-            "%d numbers with lost answers looked up: %d messages were taken by Twilio, %d show no trace, %d of these "
-            "are planned again, %d cannot be told apart from others.",
+            "%d numbers with lost answers looked up: %d messages were taken by Twilio, %d show no trace, %d cannot be "
+            "told apart from others.",
             len(numbers),
             total.adopted,
             total.absent,
-            total.freed,
             total.undecided,
         )
         return total
@@ -76,7 +74,7 @@ class Resolver:
     def _due_numbers(self, run_key: str | None) -> list[str]:
         return self._store.due_numbers(self._connection_id, run_key, self._settings.lookup_gap)
 
-    async def _resolve_number(self, number: str, run_key: str | None, *, lists_are_current: bool) -> Resolved:
+    async def _resolve_number(self, number: str, *, lists_are_current: bool) -> Resolved:
         seen, is_whole = await self._messages_to(number)
         return await asyncio.to_thread(
             self._store.resolve,
@@ -87,7 +85,6 @@ class Resolver:
             lease=self._settings.lease,
             gap=self._settings.lookup_gap,
             window=self._settings.tracking_window,
-            resend_run=run_key,
         )
 
     async def _messages_to(self, number: str) -> tuple[list[Observation], bool]:
@@ -151,6 +148,9 @@ class RunResolver:
         await asyncio.to_thread(self._ledger.age_claims, campaign.connection, self._settings.lease, list_lag)
         resolver = Resolver(self._warehouse, twilio, campaign.connection, self._settings)
         await resolver.resolve(self._run_key)
+        freed = await asyncio.to_thread(self._store.free, self._run_key)
+        if freed:
+            log.info("%d messages that Twilio shows no trace of are planned again.", freed)
         return await self._to_send_again()
 
     async def _to_send_again(self) -> list[int]:

@@ -30,14 +30,24 @@ order by min(claimed_at)
 limit %(limit)s
 """
 
-_NEXT_LOOK: Final = """
+# What the run may send again: looked up often enough, by whomever, without a trace.
+_MAY_BE_FREED: Final = """
+m.send_state = 'unknown' and m.lookups >= %(lookups)s and m.send_before > now() and r.state = 'sending'
+and coalesce(r.spec ->> 'unknown_outcome', 'resend') = 'resend'
+"""
+
+_NEXT_LOOK: Final = f"""
 select min(case when send_state = 'claimed' then claimed_at + %(lease)s
+                when lookups >= %(lookups)s then now()
                 when looked_up_at is null then claimed_at
                 else greatest(resolve_after, looked_up_at + %(gap)s) end)
-from messages
+from messages as m
+join campaign_runs as r using (run_key)
 where run_key = %(run_key)s
-  and (send_state = 'claimed' or send_state = 'unknown' and lookups < %(lookups)s and send_before > now())
-"""
+  and (send_state = 'claimed'
+       or (send_state = 'unknown' and lookups < %(lookups)s and send_before > now())
+       or ({_MAY_BE_FREED}))
+"""  # noqa: S608 - built of constants
 
 _SEND_AGAIN: Final = """
 select distinct batch_no from messages
@@ -76,34 +86,37 @@ select message_sid from stray_messages where message_sid = any(%(sids)s)
 _NOTE: Final = """
 update messages
 set looked_up_at = now(),
-    lookups = case when message_key = any(%(absent)s) then lookups + 1 else lookups end
+    lookups = case when message_key = any(%(absent)s) then lookups + 1
+                   when message_key = any(%(undecided)s) then 0
+                   else lookups end
 where message_key = any(%(keys)s)
 """
 
-# Only the run's own DAG sends again, and only what may still be sent at all.
-_FREE: Final = """
-update messages as m
+# Only the run's own DAG does this.
+_FREE: Final = f"""
+update messages
 set send_state = 'planned', claim_id = null, claimed_at = null, resolve_after = null
-from campaign_runs as r
-where r.run_key = m.run_key and m.run_key = %(run_key)s and r.state = 'sending'
-  and coalesce(r.spec ->> 'unknown_outcome', 'resend') = 'resend'
-  and m.message_key = any(%(keys)s) and m.send_state = 'unknown' and m.lookups >= %(lookups)s
-  and m.send_before > now()
-"""
+where message_key in (
+    select m.message_key
+    from messages as m
+    join campaign_runs as r using (run_key)
+    where m.run_key = %(run_key)s and {_MAY_BE_FREED}
+    order by m.message_key
+    for update of m
+)
+"""  # noqa: S608 - the same
 
 
 @dataclass(slots=True)
 class Resolved:
     """What looking up came to, in rows.
 
-    :param freed: rows that were never taken and are planned again.
     :param waiting: numbers at which somebody is sending right now.
     """
 
     adopted: int = 0
     absent: int = 0
     undecided: int = 0
-    freed: int = 0
     waiting: int = 0
 
     def add(self, other: Resolved) -> None:
@@ -111,7 +124,6 @@ class Resolved:
         self.adopted += other.adopted
         self.absent += other.absent
         self.undecided += other.undecided
-        self.freed += other.freed
         self.waiting += other.waiting
 
 
@@ -162,12 +174,10 @@ class ResolveStore:
         lease: timedelta,
         gap: timedelta,
         window: timedelta,
-        resend_run: str | None,
     ) -> Resolved:
         """Decide about every doubtful row of one number, in one transaction.
 
         :param seen: every message to the number that Twilio lists.
-        :param resend_run: the run whose rows may go back to `planned`.
         """
         with self._warehouse.transaction() as connection:
             connection.execute(
@@ -184,7 +194,12 @@ class ResolveStore:
                 gap=gap,
                 absence_counts=absence_counts,
             )
-            return _write(connection, [row["message_key"] for row in rows], verdict, window, resend_run)
+            return _write(connection, [row["message_key"] for row in rows], verdict, window)
+
+    def free(self, run_key: str) -> int:
+        """Plan again what was looked up often enough without a trace, if the campaign wants it; give how many."""
+        with self._warehouse.transaction() as connection:
+            return connection.execute(_FREE, {"run_key": run_key, "lookups": LOOKUPS}).rowcount
 
 
 def _unowned(connection: Connection, seen: Sequence[Observation]) -> list[Observation]:
@@ -205,15 +220,7 @@ def _doubt(row: Mapping[str, Any]) -> Doubt:
     )
 
 
-def _write(
-    connection: Connection, keys: list[UUID], verdict: Verdict, window: timedelta, resend_run: str | None
-) -> Resolved:
-    connection.execute(_NOTE, {"keys": keys, "absent": verdict.absent})
+def _write(connection: Connection, keys: list[UUID], verdict: Verdict, window: timedelta) -> Resolved:
+    connection.execute(_NOTE, {"keys": keys, "absent": verdict.absent, "undecided": verdict.undecided})
     accept_locked(connection, verdict.adopted, window, "lookup")
-    free = {"run_key": resend_run, "keys": verdict.absent, "lookups": LOOKUPS}
-    return Resolved(
-        adopted=len(verdict.adopted),
-        absent=len(verdict.absent),
-        undecided=len(verdict.undecided),
-        freed=connection.execute(_FREE, free).rowcount,
-    )
+    return Resolved(len(verdict.adopted), len(verdict.absent), len(verdict.undecided))
