@@ -324,3 +324,25 @@ def test_a_server_that_is_read_only_for_a_moment_loses_no_answer(warehouse, quer
     monkeypatch.setattr(Ledger, "_record", refused_twice)
     send(warehouse, simulator.settings())
     assert states(query) == {"accepted": 40}
+
+
+def test_a_sender_that_is_cancelled_posts_nothing_that_it_has_released(warehouse, query, start_simulator):
+    """Ctrl-C, unlike SIGTERM, cancels: rows given back must not be posted by whoever still waits for its turn."""
+    simulator = start_simulator(latency_seconds=1)
+    freeze(warehouse, people(100))
+
+    async def work():
+        async with TwilioGateway(simulator.settings(), max_connections=5) as twilio:
+            batch = BatchSender(Ledger(warehouse), twilio, campaign(), Settings(), width=5)
+            sending = asyncio.create_task(batch.send(run().run_key, 1))
+            await asyncio.sleep(0.5)
+            for _ in range(2):  # the first one only ends the claiming; what is under way is drained
+                sending.cancel()
+                await asyncio.sleep(0.1)
+            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.sleep(2.5)  # time for stragglers to do harm
+
+    asyncio.run(work())
+    planned = {row["to_number"] for row in query("select to_number from messages where send_state = 'planned'")}
+    assert len(planned) >= 90
+    assert planned.isdisjoint(message["to"] for message in simulator.truth())

@@ -83,6 +83,8 @@ class _Collected:
     released: list[UUID] = field(default_factory=list)
     #: Being posted; whatever is still in here when the chunk ends got no answer.
     unknown: set[UUID] = field(default_factory=set)
+    #: The chunk's outcomes are taken: whatever has not been posted by now belongs to somebody else's claim.
+    closed: bool = False
 
     def put(self, key: UUID, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.UNKNOWN:
@@ -96,7 +98,8 @@ class _Collected:
             self.released.append(key)
 
     def outcomes(self, claimed: Iterable[UUID]) -> Outcomes:
-        """Give what is known of every claimed row; what was never posted is released."""
+        """Close the chunk and give what is known of every claimed row; what was never posted is released."""
+        self.closed = True
         known = {*self.accepted, *self.refused, *self.released, *self.unknown}
         never_posted = [key for key in claimed if key not in known]
         return Outcomes(self.accepted, self.refused, [*self.released, *never_posted], list(self.unknown))
@@ -292,6 +295,8 @@ class BatchSender:
     async def _post(self, row: ClaimedMessage, until: float, collected: _Collected) -> None:
         async with self._width:
             # The last look before the call: a worker that was frozen meanwhile must not post.
+            if collected.closed:
+                return
             if self._stopping.is_set() or self._clock() >= until:
                 collected.released.append(row.key)
                 return
