@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 from twilio_campaigns.domain.campaign import AudienceRules, Campaign, Message, SqlSegment
@@ -38,6 +39,18 @@ def campaign(**changes):
 
 def run(key="2026-11-20", campaign_id="spring", logical_date=None):
     return Run(f"{campaign_id}/{key}", campaign_id, f"campaign__{campaign_id}", f"manual__{key}", logical_date)
+
+
+def in_run(logical_date=None, run_id="manual__one", **changes):
+    """Give the part of Airflow's context that our tasks read."""
+    values = {
+        "dag_id": "campaign__spring",
+        "run_id": run_id,
+        "logical_date": logical_date,
+        "run_after": datetime.now(UTC),
+        "run_type": "manual",
+    }
+    return {"dag_run": SimpleNamespace(**{**values, **changes})}
 
 
 def people(count, first=0):

@@ -107,14 +107,10 @@ class RunningSimulator:
     def __init__(self, config):
         import threading
 
-        import uvicorn
-
-        from twilio_campaigns.simulator.app import create_app
+        from twilio_campaigns.simulator.serve import SimulatorServer
 
         self.config = config
-        self._server = uvicorn.Server(
-            uvicorn.Config(create_app(config), host="127.0.0.1", port=0, log_level="error", access_log=False)
-        )
+        self._server = SimulatorServer(config, log_level="error")
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def start(self):
@@ -123,8 +119,7 @@ class RunningSimulator:
         self._thread.start()
         while not self._server.started:
             time.sleep(0.01)
-        self.port = self._server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port, self.url = self._server.port, self._server.url
         return self
 
     def stop(self):

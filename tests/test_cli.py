@@ -4,7 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,7 +17,6 @@ from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
-from twilio_campaigns.warehouse.ledger import Ledger
 
 INCLUDE = Path(__file__).parent.parent / "include"
 SENDERS = "marketing:\n  messaging_service_sid: MG0123456789abcdef0123456789abcdef\n"
@@ -69,7 +68,7 @@ def sent(frozen, warehouse, simulator, connect_twilio):
 
     async def work():
         async with TwilioGateway(simulator.settings()) as twilio:
-            await BatchSender(Ledger(warehouse), twilio, campaign(), Settings()).send(frozen, 1)
+            await BatchSender(warehouse, twilio, campaign(), Settings()).send(frozen, 1)
 
     asyncio.run(work())
     with warehouse.transaction() as connection:
@@ -194,10 +193,49 @@ class TestStop:
         assert query("select state from campaign_runs") == [{"state": "sending"}]
 
 
+class TestSteering:
+    def test_a_run_is_paused_and_resumed_by_name(self, frozen, query, database_url):
+        result = invoke("pause", frozen, "--database-url", database_url)
+        assert (result.exit_code, "is paused" in result.stdout) == (0, True)
+        assert query("select state from campaign_runs") == [{"state": "paused"}]
+        result = invoke("resume", frozen, "--database-url", database_url)
+        assert (result.exit_code, "task `resolve_unknown`" in result.stdout) == (0, True)
+        (row,) = query("select state, state_changed_by, resumed_at from campaign_runs")
+        assert row["state"] == "sending"
+        assert row["state_changed_by"]
+        assert row["resumed_at"] is not None
+
+    def test_what_came_too_late_is_sent_on_purpose(self, frozen, query, database_url):
+        query("update messages set send_before = now(), send_state = 'too_late'")
+        result = invoke("send-late", frozen, "--within", "2h", "--database-url", database_url)
+        assert (result.exit_code, "20 messages" in result.stdout) == (0, True)
+        (row,) = query("select min(send_before) - now() as left from messages where send_state = 'planned'")
+        assert timedelta(minutes=119) < row["left"] <= timedelta(hours=2)
+
+    def test_a_duration_without_unit_is_a_wrong_usage(self, frozen, database_url):
+        result = invoke("send-late", frozen, "--within", "2", "--database-url", database_url)
+        assert (result.exit_code, "not a duration" in result.stderr) == (2, True)
+
+    def test_after_a_restore_nothing_is_sent_before_it_was_looked_up(
+        self, frozen, query, database_url, connect_twilio, simulator
+    ):
+        connect_twilio(simulator.url, extra={"list_lag_seconds": 3600})
+        result = invoke("recover", "--since", "2026-11-20T10:00:00", "--database-url", database_url)
+        assert (result.exit_code, "20 planned messages" in result.stdout) == (0, True)
+        (row,) = query("select distinct send_state, claimed_at, resolve_after - now() as left from messages")
+        assert row["send_state"] == "unknown"
+        assert row["claimed_at"] == datetime(2026, 11, 20, 10, tzinfo=UTC)
+        assert timedelta(minutes=59) < row["left"] <= timedelta(hours=1)
+
+
 COMMANDS = {
     "upgrade": ["upgrade"],
     "reconcile": ["reconcile", "--day", "2026-11-20"],
+    "pause": ["pause", "spring/x"],
+    "resume": ["resume", "spring/x"],
     "stop": ["stop", "spring/x"],
+    "send-late": ["send-late", "spring/x"],
+    "recover": ["recover", "--since", "2026-11-20"],
 }
 
 
@@ -224,7 +262,7 @@ class TestMistakes:
         assert_refused(result, "TWILIO_CAMPAIGNS__LEESE is no setting of ours. Unset it")
 
 
-@pytest.mark.parametrize("command", ["reconcile", "stop"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "upgrade"])
 def test_a_database_without_tables_names_the_command_that_makes_them(command, empty_database_url):
     result = invoke(*COMMANDS[command], "--database-url", empty_database_url)
     assert_refused(result, "Run the DAG `warehouse_upgrade` or `twilio-campaigns upgrade`")
@@ -247,5 +285,5 @@ def test_help_names_every_command_and_does_not_wait_for_airflow():
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "heavy: []" in said
-    for command in ("validate", "upgrade", "reconcile", "stop", "simulator"):
+    for command in ("validate", "simulator", *COMMANDS):
         assert re.search(rf"\W{command} ", said)

@@ -64,6 +64,7 @@ def campaign_dag(campaign: Campaign, include: str | Path | None = None) -> DAG:
     :param campaign: what to send to whom.
     :param include: folder against which the segment's file is found; not needed for SQL segments.
     """
+    retry_delay = Settings.from_environ(os.environ).retry_delay
     with DAG(
         dag_id=f"campaign__{campaign.campaign_id}",
         description=campaign.description or f"{campaign.action_type().upper()} campaign {campaign.campaign_id}",
@@ -72,20 +73,22 @@ def campaign_dag(campaign: Campaign, include: str | Path | None = None) -> DAG:
         catchup=False,
         max_active_runs=4,
         tags=["campaign", campaign.action_type(), *campaign.tags],
-        default_args={"retry_exponential_backoff": True, "max_retry_delay": timedelta(minutes=10)},
+        default_args={
+            "retry_delay": retry_delay,
+            "retry_exponential_backoff": True,
+            "max_retry_delay": 20 * retry_delay,
+        },
     ) as dag:
         prepare = TwilioPrepareAudienceOperator(
             task_id="prepare_audience",
             campaign=campaign,
             include=str(include) if include else None,
             retries=3,
-            retry_delay=timedelta(seconds=30),
         )
         send = TwilioCampaignSendOperator.partial(
             task_id="send_batch",
             campaign_id=campaign.campaign_id,
             retries=5,
-            retry_delay=timedelta(seconds=30),
             max_active_tis_per_dagrun=BATCHES_AT_ONCE,
         ).expand(batch_no=prepare.output)
         resolve = TwilioResolveUnknownOperator(
@@ -93,7 +96,6 @@ def campaign_dag(campaign: Campaign, include: str | Path | None = None) -> DAG:
             campaign_id=campaign.campaign_id,
             trigger_rule="all_done",
             retries=5,
-            retry_delay=timedelta(seconds=30),
         )
         report = TwilioCampaignReportOperator(
             task_id="report",
@@ -130,6 +132,7 @@ def raise_broken_campaigns(include: Path) -> None:
 
 def reconcile_dag(warehouse_conn_id: str = DEFAULT_CONNECTION) -> DAG:
     """Build `reconcile_messages`: one run per UTC day, green when every message of the day is settled."""
+    retry_delay = Settings.from_environ(os.environ).retry_delay
     with DAG(
         dag_id="reconcile_messages",
         description="Follows every message of one UTC day until its fate is known or 4 days have passed.",
@@ -143,9 +146,9 @@ def reconcile_dag(warehouse_conn_id: str = DEFAULT_CONNECTION) -> DAG:
             task_id="reconcile",
             warehouse_conn_id=warehouse_conn_id,
             retries=20,
-            retry_delay=timedelta(seconds=30),
+            retry_delay=retry_delay,
             retry_exponential_backoff=True,
-            max_retry_delay=timedelta(minutes=30),
+            max_retry_delay=60 * retry_delay,
         )
     return dag
 

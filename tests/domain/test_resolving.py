@@ -30,7 +30,8 @@ def doubt(**changes):
         "claimed_at": NOON,
         "resolve_after": NOON + LAG,
     }
-    return Doubt(**{**values, **changes})
+    values |= changes
+    return Doubt(**{"posted_by": values["claimed_at"], **values})
 
 
 def seen(at=NOON, **changes):

@@ -23,7 +23,6 @@ from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import WarehouseHook
-from twilio_campaigns.warehouse.ledger import Ledger
 
 
 async def gateway_of(connection_id):
@@ -35,7 +34,7 @@ async def work(warehouse):
     frozen = freeze(warehouse, [*people(1500), {"customer_id": "x", "phone": "12"}])
     async with await gateway_of("twilio_default") as twilio:
         for batch in frozen.batches:
-            await BatchSender(Ledger(warehouse), twilio, campaign(), settings).send(run().run_key, batch)
+            await BatchSender(warehouse, twilio, campaign(), settings).send(run().run_key, batch)
     return await Reconciler(warehouse, gateway_of, settings).read(datetime.now(UTC).date(), full_read=True)
 
 

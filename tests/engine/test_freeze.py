@@ -9,7 +9,7 @@ from twilio_campaigns.domain.campaign import AudienceRules, Message
 from twilio_campaigns.domain.exceptions import AudienceError, TransientError
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.freeze import freeze_audience
-from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.expiry import Expiry
 
 NOW = datetime.now(UTC)
 
@@ -198,7 +198,7 @@ def test_what_nobody_sent_in_time_is_given_up_whatever_became_of_its_run(warehou
     freeze(warehouse, people(3, first=10), as_run=run("alive"))
     query("update campaign_runs set state = 'stopped' where run_key = %s", run().run_key)
     query("update messages set send_before = now() where run_key = %s", run().run_key)
-    assert Ledger(warehouse).close_late() == 3
+    assert Expiry(warehouse).close_late() == 3
     assert words_of(query, run()) == {"too_late"}
     assert words_of(query, run("alive")) == {"planned"}
-    assert Ledger(warehouse).close_late() == 0
+    assert Expiry(warehouse).close_late() == 0

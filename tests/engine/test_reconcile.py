@@ -33,7 +33,7 @@ def send_all(warehouse, simulator, *, of=None, settings=QUICK, key="2026-11-20")
 def send_run(warehouse, simulator, of, run_key, settings=QUICK):
     async def work():
         async with TwilioGateway(simulator.settings()) as twilio:
-            await BatchSender(Ledger(warehouse), twilio, of, settings).send(run_key, 1)
+            await BatchSender(warehouse, twilio, of, settings).send(run_key, 1)
 
     asyncio.run(work())
 

@@ -12,10 +12,13 @@ from builders import campaign, freeze, people, run
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Reconciler
+from twilio_campaigns.engine.report import report_on
 from twilio_campaigns.engine.resolve import Resolver, RunResolver
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.warehouse.expiry import Expiry
 from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.outcomes import Outcomes
 
 QUICK = Settings(lease=timedelta(milliseconds=50), lookup_gap=timedelta(milliseconds=300))
 RUN = run().run_key
@@ -31,7 +34,7 @@ def inside(simulator, work, **settings):
 
 def send(warehouse, simulator, batch=1):
     async def work(twilio):
-        await BatchSender(Ledger(warehouse), twilio, campaign(), QUICK).send(RUN, batch)
+        await BatchSender(warehouse, twilio, campaign(), QUICK).send(RUN, batch)
 
     inside(simulator, work)
 
@@ -55,7 +58,7 @@ def look(warehouse, simulator, **settings):
 
     async def work(twilio):
         for batch in await RunResolver(warehouse, RUN, QUICK).look(twilio):
-            await BatchSender(Ledger(warehouse), twilio, campaign(), QUICK).send(RUN, batch)
+            await BatchSender(warehouse, twilio, campaign(), QUICK).send(RUN, batch)
 
     inside(simulator, work, **settings)
 
@@ -101,6 +104,74 @@ def test_what_twilio_took_is_adopted_and_the_rest_sent_after_two_looks(warehouse
     look(warehouse, simulator)  # too early to count
     assert states() == {"accepted": 36, "unknown": 4}
     sleep(0.35)
+    look(warehouse, simulator)
+    assert states() == {"accepted": 40}
+    assert len(simulator.truth()) == 40
+    assert nobody_twice(simulator)
+
+
+def test_many_lost_answers_are_found_in_the_accounts_list(warehouse, query, simulator, states):
+    """A thousand look-ups would be a thousand calls."""
+    freeze(warehouse, people(300))
+    lost = die_while_posting(warehouse, simulator, rows=250, posted=200)
+    before = simulator.control("GET", "stats")["calls"]
+    look(warehouse, simulator)
+    assert states() == {"accepted": 200, "unknown": 50, "planned": 50}
+    owned = {
+        row["message_sid"]: row["to_number"] for row in query("select * from messages where sid_source = 'lookup'")
+    }
+    assert owned == {message["sid"]: message["to"] for message in simulator.truth()}
+    assert set(owned.values()) == set(lost[:200])
+    calls = simulator.control("GET", "stats")["calls"]
+    # One page of the account's list, then only whom it did not show, and the control message.
+    assert calls["list"] - before.get("list", 0) <= 1 + 50 + 1
+
+
+def test_where_the_accounts_list_is_too_long_each_number_is_looked_up(warehouse, simulator, states, monkeypatch):
+    monkeypatch.setattr("twilio_campaigns.engine.resolve.PAGES_PER_NUMBER", 0.0)
+    freeze(warehouse, people(150))
+    die_while_posting(warehouse, simulator, rows=150, posted=150)
+    look(warehouse, simulator)
+    assert states() == {"accepted": 150}
+
+
+def test_messages_that_cannot_be_told_apart_are_left_to_a_person_and_said_so(
+    warehouse, query, simulator, frozen, states, caplog
+):
+    """Somebody else texted the same words to the same number through the same service, at that moment."""
+    (number,) = die_while_posting(warehouse, simulator, rows=1, posted=1)
+    (ours,) = simulator.truth()
+
+    async def again(twilio):
+        template = OutgoingMessage(
+            number, messaging_service_sid=campaign().sender.messaging_service_sid, body=ours["body"]
+        )
+        await twilio.create(template)
+
+    inside(simulator, again)
+    for _ in range(3):
+        look(warehouse, simulator)
+        sleep(0.35)
+    assert states()["unknown"] == 1
+    assert query("select count(*) as n from messages where undecided_at is not null") == [{"n": 1}]
+    assert "1 messages may be one of several at Twilio" in caplog.text
+    assert number not in caplog.text
+    report = report_on(warehouse, RUN)
+    assert report.figures()["undecided"] == 1
+    assert "1 of the unknown ones may be one of several" in report.unfinished()
+
+
+def test_after_a_restore_that_forgot_claims_what_was_sent_is_found_and_the_rest_sent(
+    warehouse, query, simulator, frozen, states
+):
+    send(warehouse, simulator)
+    since = warehouse.now() - timedelta(minutes=1)
+    query("delete from campaign_events")
+    query(
+        "update messages set send_state = 'planned', message_sid = null, sid_source = null, claim_id = null, "
+        "claimed_at = null, accepted_at = null, tracked_on = null where to_number < '+12025550030'"
+    )
+    assert Expiry(warehouse).doubt_planned("twilio_default", since, timedelta(0)) == 30
     look(warehouse, simulator)
     assert states() == {"accepted": 40}
     assert len(simulator.truth()) == 40
@@ -233,8 +304,6 @@ def test_an_answer_that_comes_after_all_finds_its_row_taken_care_of(warehouse, q
     send(warehouse, simulator)
     look(warehouse, simulator)
     assert states() == {"accepted": 40}
-    from twilio_campaigns.warehouse.ledger import Outcomes
-
     late = Outcomes({claim.rows[0].key: answer.observation}, {}, [], [])
     strays = ledger.record(claim.claim_id, late, window=timedelta(days=4), list_lag=timedelta(0))
     assert (strays, states()) == (0, {"accepted": 40})

@@ -15,11 +15,13 @@ from builders import campaign, freeze, observation, people, run, sender
 from twilio_campaigns.domain.exceptions import TransientError, TwilioRejectedError, TwilioUnavailableError
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.settings import Settings
-from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
-from twilio_campaigns.warehouse.ledger import Ledger, Outcomes
+from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.outcomes import Outcomes
+from twilio_campaigns.warehouse.runs import RunStore
+from twilio_campaigns.warehouse.throughput import Throughput
 
 
 def number_sender(**changes):
@@ -29,7 +31,7 @@ def number_sender(**changes):
 def send(warehouse, gateway_settings, *, of=None, batch_no=1, settings=None, width=100, while_sending=None):
     async def work():
         async with TwilioGateway(gateway_settings, max_connections=width) as twilio:
-            batch = BatchSender(Ledger(warehouse), twilio, of or campaign(), settings or Settings(), width=width)
+            batch = BatchSender(warehouse, twilio, of or campaign(), settings or Settings(), width=width)
             if while_sending:
                 asyncio.get_running_loop().call_later(0.3, while_sending, batch)
             progress = await batch.send(run().run_key, batch_no)
@@ -72,7 +74,7 @@ def test_two_tries_at_once_share_the_rows(warehouse, simulator):
 
     async def both():
         async with TwilioGateway(simulator.settings()) as twilio:
-            batches = [BatchSender(Ledger(warehouse), twilio, campaign(), Settings()) for _ in range(2)]
+            batches = [BatchSender(warehouse, twilio, campaign(), Settings()) for _ in range(2)]
             await asyncio.gather(*(batch.send(run().run_key, 1) for batch in batches))
             return [batch.tally.accepted for batch in batches]
 
@@ -180,10 +182,10 @@ def test_who_opts_out_after_the_freeze_is_not_texted(warehouse, query, simulator
 def test_stop_takes_effect_before_the_next_chunk(warehouse, query, simulator):
     of = campaign(sender=sender(parts_per_second=20.0))
     freeze(warehouse, people(200), of=of)
-    ledger = Ledger(warehouse)
+    runs = RunStore(warehouse)
 
     def stop(_):
-        ledger.set_run_state(run().run_key, RunState.STOPPED, only_from=[RunState.SENDING])
+        runs.stop(run().run_key, "somebody", "enough")
 
     tally, progress = send(warehouse, simulator.settings(), of=of, while_sending=stop)
     assert 0 < tally.accepted < 200
@@ -208,7 +210,7 @@ def test_a_frozen_worker_posts_nothing_when_it_thaws(warehouse, query, simulator
 
     async def work():
         async with TwilioGateway(simulator.settings()) as twilio:
-            batch = BatchSender(Ledger(warehouse), twilio, campaign(), Settings(), clock=late)
+            batch = BatchSender(warehouse, twilio, campaign(), Settings(), clock=late)
             asyncio.get_running_loop().call_later(0.5, batch.stop)
             await batch.send(run().run_key, 1)
 
@@ -268,7 +270,7 @@ def test_a_warehouse_that_is_away_while_capacity_is_reserved_leaves_nobody_claim
     def away(*_arguments):
         raise TransientError("away")
 
-    monkeypatch.setattr(Ledger, "reserve", away)
+    monkeypatch.setattr(Throughput, "reserve", away)
     with pytest.raises(TransientError):
         send(warehouse, simulator.settings())
     assert states(query) == {"planned": 30}
@@ -295,7 +297,7 @@ def test_slowing_others_down_is_not_worth_a_chunk(warehouse, query, simulator, m
     def away(*_arguments):
         raise TransientError("away")
 
-    monkeypatch.setattr(Ledger, "slow_down", away)
+    monkeypatch.setattr(Throughput, "slow_down", away)
     freeze(warehouse, people(50))
     create, calls = TwilioGateway.create, count(1)
 
@@ -333,7 +335,7 @@ def test_a_sender_that_is_cancelled_posts_nothing_that_it_has_released(warehouse
 
     async def work():
         async with TwilioGateway(simulator.settings(), max_connections=5) as twilio:
-            batch = BatchSender(Ledger(warehouse), twilio, campaign(), Settings(), width=5)
+            batch = BatchSender(warehouse, twilio, campaign(), Settings(), width=5)
             sending = asyncio.create_task(batch.send(run().run_key, 1))
             await asyncio.sleep(0.5)
             for _ in range(2):  # the first one only ends the claiming; what is under way is drained

@@ -80,6 +80,24 @@ class TestQuery:
         assert second == dict.fromkeys(first, None) | {"gap": 5}
         assert type(second["gap"]) is int
 
+    @pytest.mark.parametrize("style", ["ISO", "German", "SQL"])
+    def test_a_date_that_python_cannot_hold_is_none_and_its_neighbours_stay(
+        self, connection, include, monkeypatch, style
+    ):
+        monkeypatch.setenv("AIRFLOW_CONN_CRM", f"{connection}&options=-c%20DateStyle%3D{style}")
+        text = """
+            select 1 as customer_id, '' as phone, 'infinity'::date as day,
+                   array['0044-03-15 BC'::date, '2027-03-01'] as days
+            union all select 2, '', date '2027-03-01', null order by 1"""
+        ((first, second),) = query(text, include)
+        assert (first["day"], first["days"]) == (None, [None, date(2027, 3, 1)])
+        assert second["day"] == date(2027, 3, 1)
+
+    def test_other_connections_stay_strict(self, connection, include):
+        assert query("select 1 as customer_id, '' as phone, 'infinity'::date as day", include)
+        with psycopg.connect(connection) as database, pytest.raises(psycopg.DataError):
+            database.execute("select 'infinity'::date").fetchone()
+
     def test_chunks(self, connection, include):
         text = "select n::text as customer_id, n::text as phone from generate_series(1, 12) n order by n"
         chunks = query(text, include, chunk_rows=5)

@@ -6,14 +6,13 @@ import socket
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
-from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from structlog.testing import capture_logs
 
-from builders import TOKEN, campaign, people, sender
+from builders import TOKEN, campaign, in_run, people, sender
 from twilio_campaigns.domain.campaign import SqlSegment
 from twilio_campaigns.domain.exceptions import TwilioUnavailableError, UnfinishedError
 from twilio_campaigns.domain.message import OutgoingMessage
@@ -26,23 +25,12 @@ from twilio_campaigns.operators.campaign import (
 )
 from twilio_campaigns.operators.warehouse import WarehouseUpgradeOperator
 from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.runs import RunStore
 
 SEGMENT = SqlSegment(query="select customer_id, phone, first_name from public.people")
 NUMBER_SENDER = {"messaging_service_sid": None, "from_number": "+15005550006"}
 #: The simulator refuses it at once, as one that has opted out.
 REFUSED_NUMBER = "+15005550004"
-
-
-def in_run(logical_date=None, run_id="manual__one", **changes):
-    """Give the part of Airflow's context that our tasks read."""
-    values = {
-        "dag_id": "campaign__spring",
-        "run_id": run_id,
-        "logical_date": logical_date,
-        "run_after": datetime.now(UTC),
-        "run_type": "manual",
-    }
-    return {"dag_run": SimpleNamespace(**{**values, **changes})}
 
 
 RUN = in_run()
@@ -90,6 +78,12 @@ def send_batch(batch_no=1, context=RUN, **changes):
 
 def report(context=RUN):
     return TwilioCampaignReportOperator(task_id="report", campaign_id="spring").execute(context)
+
+
+def end_or_pause(warehouse, state):
+    runs = RunStore(warehouse)
+    change = runs.stop if state is RunState.STOPPED else runs.pause
+    return change(RUN_KEY, "somebody", "a reason")
 
 
 def states(query):
@@ -284,7 +278,7 @@ class TestSend:
     def test_a_stopped_run_sends_nothing(self, connections, segment, query, warehouse, simulator, state, logged):
         segment(people(5))
         prepare()
-        assert Ledger(warehouse).set_run_state(RUN_KEY, state, only_from=[RunState.SENDING])
+        assert end_or_pause(warehouse, state)
         assert send_batch() == {"sent": 0, "refused": 0}
         assert simulator.truth() == []
         assert states(query) == {"planned": 5}
@@ -327,6 +321,7 @@ class TestReport:
             "enqueued": 4,
             "enqueue_failed": 1,
             "too_late": 0,
+            "undecided": 0,
             "left": 0,
         }
         assert states(query) == {"skipped": 2, "accepted": 4, "enqueue_failed": 1}
@@ -347,6 +342,7 @@ class TestReport:
             "enqueued": 0,
             "enqueue_failed": 0,
             "too_late": 3,
+            "undecided": 0,
             "left": 0,
         }
 
@@ -373,7 +369,7 @@ class TestReport:
     def test_what_a_person_stopped_is_no_failure(self, connections, segment, warehouse, state):
         segment(people(3))
         prepare()
-        Ledger(warehouse).set_run_state(RUN_KEY, state, only_from=[RunState.SENDING])
+        assert end_or_pause(warehouse, state)
         assert report()["left"] == 3
 
 

@@ -18,7 +18,6 @@ from twilio_campaigns.gateway import client
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.reading import Patience
 from twilio_campaigns.sensors.reconcile import TwilioReconcileSensor
-from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.reconciling import ReconcileStore
 
 #: A message is followed for a second.
@@ -52,7 +51,7 @@ def messages_of(connections, warehouse, query, simulator):
 
         async def work():
             async with TwilioGateway(simulator.settings()) as twilio:
-                await BatchSender(Ledger(warehouse), twilio, campaign(), Settings(**settings)).send(run().run_key, 1)
+                await BatchSender(warehouse, twilio, campaign(), Settings(**settings)).send(run().run_key, 1)
 
         asyncio.run(work())
         query("update messages set tracked_on = %s", day)

@@ -1,4 +1,4 @@
-"""Simulators spoken to without a socket, whose clock stands until a test moves it."""
+"""Simulators spoken to within the process, whose clock stands until a test moves it; some behind a socket."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 import pytest
 
 from simulator.api import Api
+from simulator.faulty import OverHttp
+from twilio_campaigns.simulator.faults import Faults
 
 
 @pytest.fixture
@@ -27,6 +29,22 @@ def start_api():
 def api(start_api):
     """A simulator on the usual settings."""
     return start_api()
+
+
+@pytest.fixture(params=["socket", "process"])
+def start(request, start_simulator, start_api):
+    """Start simulators with these faults, behind a socket and within the process."""
+    running = []
+
+    def run(**faults):
+        if request.param == "process":
+            return start_api(faults=Faults(**faults))
+        running.append(OverHttp(start_simulator(faults=Faults(**faults))))
+        return running[-1]
+
+    yield run
+    for client in running:
+        client.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from threading import Timer
@@ -70,6 +71,11 @@ def test_the_process_says_where_answers_over_http_and_ends_when_told():
         (["--account-sid", "AC1"], TOKEN, "account_sid"),
         (["--speed", "0"], TOKEN, "speed"),
         (["--started-at", "noon"], TOKEN, "--started-at"),
+        (["--faults", "{lost_share: 1}"], TOKEN, "--faults: Invalid JSON"),
+        (["--faults", "[]"], TOKEN, "--faults"),
+        (["--faults", '{"lost": 1}'], TOKEN, "lost: Extra inputs are not permitted"),
+        (["--faults", '{"lost_share": 2}'], TOKEN, "lost_share: Input should be less than or equal to 1"),
+        (["--faults", '{"lost_share": 0.6, "error_share": 0.6}'], TOKEN, "the shares of creates add up to 1.2"),
     ],
 )
 def test_the_process_does_not_start_on_settings_that_make_no_sense(options, token, reason):
@@ -78,3 +84,27 @@ def test_the_process_does_not_start_on_settings_that_make_no_sense(options, toke
     assert reason in ended.stderr
     assert ended.stdout == ""
     assert TOKEN not in ended.stderr
+
+
+def test_the_process_deals_the_faults_that_its_command_names():
+    process = subprocess.Popen(**command("--port", "0", "--faults", '{"lost_share": 1, "revoked": false}'))
+    watchdog = Timer(20, process.kill)
+    watchdog.start()
+    try:
+        url = LISTENING.fullmatch(process.stdout.readline())[1]
+        with httpx.Client(base_url=url, auth=(ACCOUNT_SID, TOKEN), timeout=10) as twilio:
+            with pytest.raises(httpx.RemoteProtocolError):
+                twilio.post(MESSAGES, data={"To": PERSON, "From": OUR_NUMBER, "Body": "hello"})
+            assert [message["fault"] for message in twilio.get("/_simulator/messages").json()["messages"]] == ["lost"]
+            assert twilio.get("/_simulator/stats").json()["faults"] == {"lost": 1}
+            assert twilio.post("/_simulator/refuse", json={"seconds": 0.3}).status_code == 200
+            with pytest.raises(httpx.ConnectError):
+                twilio.get("/_simulator/stats")
+            time.sleep(0.6)
+            assert twilio.get("/_simulator/stats").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=15) == ("", "")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()

@@ -58,6 +58,17 @@ def test_a_url_that_libpq_cannot_read_is_not_shown():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["secret/more", "secret#more", "12345/more"])
+def test_half_a_password_is_not_shown_as_the_port(password):
+    with pytest.raises(ConfigurationError, match="Percent-encode") as caught:
+        libpq_url(f"postgresql://user:{password}@host/d")
+    assert password[:5] not in str(caught.value)
+
+
+def test_ports_of_several_hosts_are_ports():
+    assert libpq_url("postgresql://a:1,b:2/d") == "postgresql://a:1,b:2/d"
+
+
 def test_no_message_shows_a_password():
     assert redacted("postgresql://user:secret@host:5432/d?password=other") == "postgresql://host:5432/d"
 

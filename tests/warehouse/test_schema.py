@@ -98,7 +98,7 @@ def test_every_table_and_column_that_needs_one_has_a_comment(query):
 
 @pytest.mark.parametrize("revision", ["0001"])
 def test_an_older_warehouse_comes_up_with_its_rows(empty_database_url, revision):
-    with schema._connected(empty_database_url, "messaging") as connection:
+    with schema._connected(empty_database_url, "messaging", "") as connection:
         connection.execute(text("create schema messaging"))
         with schema._config(connection, "messaging") as config:
             command.upgrade(config, revision)

@@ -124,7 +124,7 @@ class RecipientReader:
         )
 
     def _refuse(self, content: Content, parts: int) -> SkipReason | None:
-        if content.body is not None and not content.body.strip():
+        if content.body is not None and _shows_nothing(content.body):
             return SkipReason.EMPTY_BODY
         if not all(is_web_url(url) for url in content.media_urls):
             return SkipReason.INVALID_MEDIA_URL
@@ -142,6 +142,11 @@ class RecipientReader:
             logger.warning("Rows are left out because of the message: %s", error)
         missing = isinstance(error, MissingVariableError)
         return SkipReason.MISSING_VARIABLE if missing else SkipReason.TEMPLATE_ERROR
+
+
+def _shows_nothing(body: str) -> bool:
+    """Whether there is nothing to see: white space, and signs of no width."""
+    return not any(character.isprintable() and not character.isspace() for character in body)
 
 
 def _with_phone(recipient: Recipient, phone: Phone) -> Recipient:

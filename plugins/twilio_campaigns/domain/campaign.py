@@ -7,7 +7,7 @@ A model dumped with ``model_dump(mode="json")`` is the spec that the ledger keep
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -21,11 +21,15 @@ from twilio_campaigns.domain.segment import FileSegment, Name, Segment, SqlSegme
 from twilio_campaigns.domain.sender import Channel, SenderProfile  # noqa: TC001 - pydantic reads it
 from twilio_campaigns.domain.spec import Duration, Spec, problem
 
-__all__ = ["AudienceRules", "Campaign", "FileSegment", "Message", "Segment", "SqlSegment"]
+__all__ = ["AudienceRules", "Campaign", "CircuitBreaker", "FileSegment", "Message", "Segment", "SqlSegment"]
 
 _CAMPAIGN_ID: Final = re.compile(r"[a-z0-9_]{1,100}")
 _PRESETS: Final = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 _CRON_FIELDS: Final = 5
+#: Of a start date. Near the years 1 and 9999 Airflow's scheduler overflows: no run, and no word to anybody.
+_FIRST_YEAR: Final = 1900
+_LAST_YEAR: Final = 2999
+_A_DATE: Final = "Write one such as 2027-03-01T09:00:00."
 
 
 class AudienceRules(Spec):
@@ -56,6 +60,22 @@ class AudienceRules(Spec):
         return value
 
 
+class CircuitBreaker(Spec):
+    """When a run pauses itself: somebody looks before the rest of the audience meets the same.
+
+    :param refused_share: share of messages that Twilio, a carrier or a filter refused, above which the run pauses.
+    :param messages: over how many of the latest messages the share is taken; fewer never pause a run.
+    """
+
+    refused_share: Annotated[
+        float,
+        Field(gt=0, lt=1, strict=True, allow_inf_nan=False, description="Pause above this share of refused messages."),
+    ] = 0.2
+    messages: Annotated[
+        int, Field(strict=True, ge=20, le=10_000, description="Over this many of the latest messages.")
+    ] = 200
+
+
 class Campaign(Spec):
     """One campaign; its file makes one DAG, ``campaign__<campaign_id>``.
 
@@ -74,6 +94,7 @@ class Campaign(Spec):
     :param repeat_after: a run leaves out whom another run of the campaign has had within this time.
     :param unknown_outcome: what becomes of a message whose answer got lost and of which Twilio shows no trace:
         ``resend``, or ``never`` sent again.
+    :param circuit_breaker: when a run pauses itself; ``None``: never.
     :param event_name: value of ``event_name`` in the events table.
     :param validity_period: seconds after which Twilio gives up on a queued message, 1 to 36000.
     :param batch_size: recipients per sending task; ``None`` lets it grow with the audience.
@@ -120,6 +141,10 @@ class Campaign(Spec):
         Literal["resend", "never"],
         Field(description="Send a message again whose answer got lost, once Twilio shows no trace of it; or never."),
     ] = "resend"
+    circuit_breaker: Annotated[
+        CircuitBreaker | None,
+        Field(description="When a run pauses itself because too much is refused; null: never."),
+    ] = CircuitBreaker()
     event_name: Annotated[Name, Field(description="event_name of the events table.")] = "campaign"
     validity_period: Annotated[
         int | None,
@@ -187,8 +212,9 @@ class Campaign(Spec):
     @field_validator("start_date", mode="before")
     @classmethod
     def _refuse_numbers(cls, value: object) -> object:
-        if isinstance(value, int | float):
-            raise problem(f"{value!r} is not a date and time. Write one such as 2027-03-01T09:00:00.")
+        # Pydantic takes a number, as a text too, for seconds since 1970: '20270301' would be long past.
+        if isinstance(value, int | float) or (isinstance(value, str | bytes) and _is_number(value)):
+            raise problem(f"{value!r} is not a date and time. {_A_DATE}")
         return value
 
     @field_validator("start_date")
@@ -198,7 +224,19 @@ class Campaign(Spec):
             return None
         if value.tzinfo is None:
             value = value.replace(tzinfo=ZoneInfo(info.data.get("timezone", "UTC")))
-        return value.astimezone(UTC)
+        if MINYEAR < value.year < MAXYEAR:  # the first and the last may not exist in UTC
+            value = value.astimezone(UTC)
+        if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+            raise problem(f"the year {value.year} of UTC is none of {_FIRST_YEAR} to {_LAST_YEAR}. {_A_DATE}")
+        return value
+
+
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_cron(value: str) -> None:

@@ -27,7 +27,7 @@ from twilio_campaigns.domain.file_problems import (
     validate,
 )
 from twilio_campaigns.domain.file_schemas import json_schemas, write_schemas
-from twilio_campaigns.domain.segment import below_include
+from twilio_campaigns.domain.segment import below_include, leads_out
 from twilio_campaigns.domain.sender_files import Senders, load_senders, read_senders
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _read_query(sql: str, include: Path) -> str:
     :raises ValueError: saying what is wrong with the file, and the remedy.
     """
     path = include / below_include(sql, (".sql",))
-    if not path.resolve().is_relative_to(include.resolve()):
+    if leads_out(path, include):
         raise ValueError(f"{sql!r} is a link out of the include folder. Put the file itself there.")
     try:
         query = path.read_text(encoding="utf-8-sig")
@@ -182,6 +182,8 @@ def _read_query(sql: str, include: Path) -> str:
         raise ValueError(f"{sql!r} is not UTF-8. Save it as UTF-8.") from None
     except OSError as error:
         raise ValueError(f"{sql!r} cannot be read: {error.strerror}. Check it and its rights.") from None
+    if "\0" in query:  # UTF-16 without a mark at its beginning; a driver would cut the query there
+        raise ValueError(f"{sql!r} is not UTF-8. Save it as UTF-8.")
     if not query.strip():
         raise ValueError(f"{sql!r} is empty. Write a query that gives one row per recipient.")
     return query

@@ -6,11 +6,13 @@
     ├── TerminalError            trying again cannot help; a person has to act
     │   ├── ConfigurationError   a connection, a setting or a file is wrong
     │   │   └── CampaignFileError    a campaign, sender or segment file is wrong
-    │   ├── AudienceError        a segment cannot be read as an audience
-    │   └── TwilioRejectedError  Twilio refuses the account, the sender or the request
-    └── TransientError           the same call may succeed later
-        ├── TwilioUnavailableError   Twilio is overloaded, down or out of reach
-        └── UnfinishedError          work is left; the message says how much and why
+    │   ├── AudienceError        a segment cannot be read or reached as an audience
+    │   ├── TwilioRejectedError  Twilio refuses the account, the sender or the request
+    │   └── RunPausedError       the run paused itself; nothing goes on before a person says so
+    ├── TransientError           the same call may succeed later
+    │   ├── TwilioUnavailableError   Twilio is overloaded, down or out of reach
+    │   └── UnfinishedError          work is left; the message says how much and why
+    └── TwilioUnknownOutcomeError    Twilio may or may not have the message; calling again may text twice
 """
 
 from __future__ import annotations
@@ -44,7 +46,11 @@ class CampaignFileError(ConfigurationError):
 
 
 class AudienceError(TerminalError):
-    """A segment cannot be read as an audience; the message names the segment and the remedy."""
+    """A segment cannot be read, or not be reached in time; the message names what and the remedy."""
+
+
+class RunPausedError(TerminalError):
+    """The run paused itself because too much was refused; the message says what to look at and how to resume."""
 
 
 class _TwilioAnswerError(TwilioCampaignsError):
@@ -100,6 +106,13 @@ class TransientError(TwilioCampaignsError):
 
 class TwilioUnavailableError(_TwilioAnswerError, TransientError):
     """Twilio is overloaded, down or out of reach. Parameters as for :class:`TwilioRejectedError`."""
+
+
+class TwilioUnknownOutcomeError(_TwilioAnswerError):
+    """Twilio may or may not have the message. Parameters as for :class:`TwilioRejectedError`.
+
+    Neither terminal nor transient: whether the message exists has to be looked up before anything is sent again.
+    """
 
 
 class UnfinishedError(TransientError):

@@ -119,11 +119,11 @@ class Problems:
             return error["msg"]
         written = self._document.written.get(path)
         if error["type"] == "string_type" and written is not None:
-            return _misread(written, error["input"])
+            return _misread(_shortened(written), error["input"])
         message = _MESSAGES[error["type"]].format(**error.get("ctx", {}))
         if error["type"] in _SPEAKS_FOR_ITSELF or isinstance(error["input"], dict | list):
             return message
-        return f"{_quote(error['input']) if written is None else written} {message}"
+        return f"{_quote(error['input']) if written is None else _shortened(written)} {message}"
 
 
 def _misread(written: str, value: object) -> str:
@@ -135,7 +135,11 @@ def _misread(written: str, value: object) -> str:
 
 def _quote(value: object) -> str:
     text = value if isinstance(value, str) else str(value)
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…")
+    return repr(_shortened(text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
 
 
 def shown_path(path: Path, include: Path) -> str:

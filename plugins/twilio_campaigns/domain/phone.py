@@ -16,10 +16,11 @@ from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 enable_pattern_cache()
 
 #: What may stand in a number besides digits; full-width forms are folded first.
-_PUNCTUATION: Final = re.compile(r"[\s()./\-\u2010-\u2015\u2060\u00ad\u200b-\u200f]+")
+#: Invisible ones come along when somebody copies from an address book: marks of writing direction, joiners.
+_PUNCTUATION: Final = re.compile(r"[\s()./\-\u2010-\u2015\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+")
 _DIGITS: Final = re.compile(r"\+?[0-9]{3,20}")
-#: A whole number that a spreadsheet or a float column has touched: digits, then .0
-_FLOAT_TAIL: Final = re.compile(r"\.0+$")
+#: A whole number that a spreadsheet or a float column has touched: digits, then .0; 202.555.0000 is none.
+_FLOAT: Final = re.compile(r"(\+?[0-9]+)\.0+")
 _FOLD: Final = {0xFF0B: "+", **{0xFF10 + digit: str(digit) for digit in range(10)}}
 _SHOWN: Final = 2
 
@@ -89,7 +90,8 @@ def _cleaned(raw: object) -> str:
     if raw is None:
         raise InvalidNumberError("it is empty")
     text = str(raw).translate(_FOLD).strip().removeprefix("tel:")
-    text = _PUNCTUATION.sub("", _FLOAT_TAIL.sub("", text))
+    whole = _FLOAT.fullmatch(text)
+    text = _PUNCTUATION.sub("", whole[1] if whole else text)
     if not text:
         raise InvalidNumberError("it is empty")
     if not _DIGITS.fullmatch(text):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from twilio_campaigns.domain.same_text import may_be_same_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -27,6 +27,9 @@ class Doubt:
     """One row of the ledger of which nobody knows whether Twilio has it.
 
     :param body: as it was posted; `None` with a Content template.
+    :param claimed_at: earliest moment at which it may have been posted.
+    :param posted_by: latest moment at which it may have been claimed: `claimed_at`, unless a restored database has
+        forgotten when that was.
     :param resolve_after: from here on absence from Twilio's list is evidence.
     :param lookups: how many look-ups after that moment found nothing.
     """
@@ -36,6 +39,7 @@ class Doubt:
     messaging_service_sid: str | None
     from_number: str | None
     claimed_at: datetime
+    posted_by: datetime
     resolve_after: datetime
     lookups: int = 0
     looked_up_at: datetime | None = None
@@ -97,7 +101,7 @@ def _may_be(doubt: Doubt, candidate: Observation, lease: timedelta) -> bool:
         same_sender = candidate.messaging_service_sid == doubt.messaging_service_sid
     else:
         same_sender = candidate.from_number == doubt.from_number
-    return same_sender and doubt.claimed_at - SKEW <= candidate.created_at <= doubt.claimed_at + lease + SKEW
+    return same_sender and doubt.claimed_at - SKEW <= candidate.created_at <= doubt.posted_by + lease + SKEW
 
 
 def _counts(doubt: Doubt, now: datetime, gap: timedelta) -> bool:
@@ -105,13 +109,3 @@ def _counts(doubt: Doubt, now: datetime, gap: timedelta) -> bool:
     if now < doubt.resolve_after:
         return False
     return doubt.lookups == 0 or doubt.looked_up_at is None or now - doubt.looked_up_at >= gap
-
-
-def next_look(doubts: Iterable[Doubt], gap: timedelta) -> Mapping[UUID, datetime]:
-    """Say when each row may next be looked up: once at first, then when absence counts, then a gap apart."""
-    return {
-        doubt.key: doubt.claimed_at
-        if doubt.looked_up_at is None
-        else max(doubt.resolve_after, doubt.looked_up_at + gap)
-        for doubt in doubts
-    }

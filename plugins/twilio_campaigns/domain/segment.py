@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from twilio_campaigns.domain.spec import Spec, problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Name = Annotated[str, Field(min_length=1, max_length=250)]
 _DATA_FILES: Final = (".csv", ".parquet")
@@ -102,6 +105,14 @@ def below_include(value: str, suffixes: tuple[str, ...]) -> str:
     if path.suffix.lower() not in suffixes:
         raise problem(f"{value!r} is not a file of this kind. Name one that ends in {' or '.join(suffixes)}.")
     return value
+
+
+def leads_out(path: Path, include: Path) -> bool:
+    """Whether a link leads out of the include folder, or to itself."""
+    try:
+        return not path.resolve().is_relative_to(include.resolve())
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, up to Python 3.12
+        return True
 
 
 _ONE_SOURCE: Final = "the segment has no source. Add exactly one of sql (a file), query (SQL text) or file."

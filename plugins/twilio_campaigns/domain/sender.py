@@ -27,6 +27,8 @@ class SenderProfile(Spec):
     :param from_number: number in E.164 form, short code, or alphanumeric sender id.
     :param parts_per_second: text segments that this sender may send in a second; for MMS, messages.
         1 is what Twilio grants its slowest senders.
+    :param released_per_second: text segments that Twilio passes on in a second, where that is less: the rest waits
+        in Twilio's queue, for ten hours at most.
     :param description: for people.
     """
 
@@ -58,6 +60,16 @@ class SenderProfile(Spec):
             "see the sender's throughput in Twilio's console.",
         ),
     ] = 1.0
+    released_per_second: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            strict=True,
+            description="Text segments that Twilio itself passes on in a second, if fewer than parts_per_second: the "
+            "rest waits in Twilio's queue. Left out: as many as parts_per_second.",
+        ),
+    ] = None
     description: Annotated[str, Field(description="What the sender is for.")] = ""
 
     @property

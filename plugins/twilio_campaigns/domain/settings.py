@@ -53,6 +53,8 @@ class Settings(BaseModel):
     :param min_wait: shortest pause between two passes over a day: what falls due meanwhile is read together.
     :param max_wait: longest pause between two passes while a day is fresh.
     :param wait_in_place: pauses shorter than this are slept, longer ones are deferred to the triggerer.
+    :param retry_delay: how long a failed task waits before its first retry; later ones wait longer.
+    :param paused_wait: how often a paused run is looked at, to see whether somebody resumed it.
     :param fetch_concurrency: fetches of single messages at a time.
     :param young: how long a 404 on a message means "later" rather than "lost".
     """
@@ -74,6 +76,8 @@ class Settings(BaseModel):
     min_wait: Duration = timedelta(seconds=30)
     max_wait: Duration = timedelta(minutes=15)
     wait_in_place: Duration = timedelta(minutes=1)
+    retry_delay: Duration = timedelta(seconds=30)
+    paused_wait: Duration = timedelta(minutes=1)
     fetch_concurrency: int = Field(default=20, ge=1, le=100)
     young: Duration = timedelta(hours=24)
 

@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _SHORT: Final = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
 _ISO: Final = TypeAdapter(timedelta)
 _LONGEST: Final = timedelta(days=366)
+#: What no database keeps in a text: NUL, and halves of surrogate pairs.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class Spec(BaseModel):
     """A value that people write: unknown keys are refused, and nothing changes afterwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    @field_validator("*")
+    @classmethod
+    def _check_storable(cls, value: object) -> object:
+        for text in _texts(value):
+            if found := _UNSTORABLE.search(text):
+                raise problem(
+                    f"holds the character U+{ord(found[0]):04X}, which no database keeps. Delete it; "
+                    "write an emoji as itself."
+                )
+        return value
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for item in value.items() for part in item for text in _texts(part))
+    elif isinstance(value, tuple):
+        yield from (text for item in value for text in _texts(item))
 
 
 def problem(message: str, *, at: str | None = None, line: int | None = None) -> PydanticCustomError:

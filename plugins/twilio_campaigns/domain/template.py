@@ -222,14 +222,25 @@ class Renderer:
         :raises MissingVariableError: the row lacks a variable, or has ``None`` or a blank text for it.
         :raises TemplateError: the template fails for this row, or its text is too long.
         """
-        values = {name: value for name, value in row.items() if not _is_missing(value)} | self._constants
-        filled = {name: _render(template, values) for name, template in self._variables.items()}
+        readable = {name: _readable(value) for name, value in row.items()}
+        values = {name: value for name, value in readable.items() if not _is_missing(value)} | self._constants
+        filled = {name: _render(template, values).replace("\0", "") for name, template in self._variables.items()}
         return Content(
             body=None if self._body is None else _render(self._body, values),
             media_urls=tuple(_render(template, values) for template in self._media_urls),
             content_sid=self._content_sid,
             content_variables=json.dumps(filled, ensure_ascii=False) if filled else None,
         )
+
+
+def _readable(value: object) -> object:
+    """Read bytes as the text that they are: Parquet files often hold texts so. What is no UTF-8 says nothing."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_missing(value: object) -> bool:

@@ -7,6 +7,7 @@ error can quote what stands in the file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,8 @@ _EXPLANATIONS: Final = {
 _PREFIX: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = frozenset({"int", "float", "bool", "null"})
 _TEXT: Final = frozenset({"str", "timestamp", "value"})
+#: Numbers that YAML reads as people do: 010 is 8 to it, 1:30 is 90, 0x10 is 16.
+_DECIMAL: Final = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
 
 
 @dataclass(eq=False)
@@ -178,10 +181,12 @@ class _Reader:
     def _items(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, Node, int]]:
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if isinstance(key, ScalarNode):
-                yield key.value, value, line
-            else:
+            if not isinstance(key, ScalarNode):
                 self._problem(line, path, "a key is not a plain word. Put a value with {{ }} in quotes.")
+            elif not key.value.isprintable():
+                self._problem(line, path, f"the key {key.value!r} has characters that nobody sees. Type it again.")
+            else:
+                yield key.value, value, line
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:  # noqa: ANN401 - str, number, truth or None
         kind = node.tag.removeprefix(_PREFIX)
@@ -193,9 +198,14 @@ class _Reader:
             return self._wrong(node, path, f"the tag {node.tag.replace(_PREFIX, '!!')} is not supported. Remove it.")
         self._document.written[path] = node.value
         try:
-            return self._loader.construct_object(node)
+            value = self._loader.construct_object(node)
         except (ConstructorError, ValueError):
             return node.value
+        if kind == "int" and not _DECIMAL.fullmatch(node.value):
+            self._wrong(
+                node, path, f"YAML takes {node.value} for the number {value}. Put it in quotes: '{node.value}'."
+            )
+        return value
 
     def _wrong(self, node: Node, path: KeyPath, message: str) -> None:
         self._problem(node.start_mark.line + 1, path, message)

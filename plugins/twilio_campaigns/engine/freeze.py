@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from twilio_campaigns.domain.audience import RecipientReader
 from twilio_campaigns.domain.status import RunState
+from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.audience import AudienceStore, FreezePlan
 
 if TYPE_CHECKING:
@@ -43,12 +45,14 @@ def freeze_audience(
     """Read the segment once and freeze it into the ledger; a run that is frozen already is left as it is.
 
     :param read_rows: opens the segment and gives its rows in chunks; not called for a frozen or late run.
-    :raises AudienceError: when the segment cannot be read; the ledger is then unchanged.
+    :raises AudienceError: when the segment cannot be read, or its people not be reached in time; the ledger is then
+        unchanged.
     """
     store = AudienceStore(warehouse)
     state = store.open_run(run, campaign.max_lateness)
     if state is RunState.FREEZING:
         state = _freeze(store, run, campaign, read_rows())
+        reached(Step.FROZEN)
     else:
         log.info("Run %s is %s already: its audience stays as it was frozen.", run.run_key, state)
     return Frozen(state, store.batches(run.run_key))
@@ -63,9 +67,12 @@ def _freeze(store: AudienceStore, run: Run, campaign: Campaign, rows: Iterator[l
             store.stage(freeze_id, [(next(numbers), reader.read(row)) for row in chunk])
         staged = next(numbers) - 1
         log.info("Segment read: %d rows.", staged)
-        return store.freeze(run, freeze_id, plan_of(campaign), staged)
+        forecast = store.freeze(run, freeze_id, plan_of(campaign), staged)
     finally:
         store.discard(freeze_id)
+    if forecast is not None:
+        log.info("%s", forecast)
+    return store.state(run.run_key)
 
 
 def plan_of(campaign: Campaign) -> FreezePlan:
@@ -80,4 +87,7 @@ def plan_of(campaign: Campaign) -> FreezePlan:
         send_within=campaign.send_within,
         repeat_after=campaign.repeat_after,
         batch_size=campaign.batch_size,
+        parts_per_second=campaign.sender.parts_per_second,
+        released_per_second=campaign.sender.released_per_second or campaign.sender.parts_per_second,
+        validity=timedelta(seconds=campaign.validity_period) if campaign.validity_period else None,
     )

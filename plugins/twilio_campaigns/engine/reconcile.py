@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.exceptions import TwilioCampaignsError
 from twilio_campaigns.domain.reconciling import is_neglected, list_is_cheaper, window_of
+from twilio_campaigns.engine.lessons import pause_refused_runs
 from twilio_campaigns.engine.resolve import Resolver
 from twilio_campaigns.warehouse.events import Applied, EventStore
-from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.expiry import Expiry
 from twilio_campaigns.warehouse.reconciling import ReconcileStore
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Reconciler:
         self._gateway_of = gateway_of
         self._settings = settings
         self._warehouse = warehouse
-        self._ledger = Ledger(warehouse)
+        self._expiry = Expiry(warehouse)
         self._events = EventStore(warehouse)
         self._store = ReconcileStore(warehouse, settings.ladder)
 
@@ -114,7 +115,7 @@ class Reconciler:
             log.info("Day %s is being read by somebody else.", day)
             return None
         try:
-            late = self._ledger.close_late()
+            late = self._expiry.close_late()
             if late:
                 log.warning("%d planned messages were not sent in time and are not sent any more.", late)
             results = [await self._read_account(reading, name) for name in self._store.connections(day)]
@@ -123,6 +124,7 @@ class Reconciler:
                 log.warning("Another account could not be read either: %s", failure)
             for failure in failures[:1]:
                 raise failure
+            pause_refused_runs(self._warehouse)
             if full_read:
                 reading.events_written += self._store.repair_refused(day)
             reading.complete = True
@@ -161,7 +163,7 @@ class _Reading:
 
     def __init__(self, reconciler: Reconciler, reading: Pass, connection_id: str, twilio: TwilioGateway) -> None:
         self._settings = reconciler._settings  # noqa: SLF001 - one story in two classes
-        self._ledger = reconciler._ledger  # noqa: SLF001
+        self._expiry = reconciler._expiry  # noqa: SLF001
         self._events = reconciler._events  # noqa: SLF001
         self._store = reconciler._store  # noqa: SLF001
         self._twilio = twilio
@@ -190,13 +192,13 @@ class _Reading:
     def _age_claims(self) -> None:
         """Nobody's claims are minded here for all campaigns, paused and removed ones too."""
         list_lag = timedelta(seconds=self._twilio.settings.list_lag_seconds)
-        stale = self._ledger.age_claims(self._connection_id, self._settings.lease, list_lag)
+        stale = self._expiry.age_claims(self._connection_id, self._settings.lease, list_lag)
         if stale:
             log.warning("%d claims outlived their lease; whether Twilio has them is looked up.", stale)
 
     def _give_up(self) -> None:
         """Close what is still unknown when its window ends, after a last look."""
-        closed = self._ledger.close_unknown(self._connection_id, self._settings.tracking_window)
+        closed = self._expiry.close_unknown(self._connection_id, self._settings.tracking_window)
         if closed:
             log.warning("%d messages were given up: whether Twilio took them is not known.", closed)
 

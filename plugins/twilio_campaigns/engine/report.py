@@ -9,6 +9,7 @@ from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.reports import exclusions
+from twilio_campaigns.warehouse.runs import RunStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ class RunReport:
             "enqueued": self.progress.accepted,
             "enqueue_failed": self.progress.enqueue_failed,
             "too_late": self.progress.too_late,
+            "undecided": self.progress.undecided,
             "left": self.left,
         }
 
@@ -57,11 +59,17 @@ class RunReport:
     def unfinished(self) -> str:
         """Say what is left and what to do about it."""
         p = self.progress
+        undecided = (
+            f" {p.undecided} of the unknown ones may be one of several messages at Twilio: compare the rows of table "
+            "messages with undecided_at with Twilio's message log; they are neither adopted nor sent again."
+            if p.undecided
+            else ""
+        )
         return (
             f"Run {self.run_key}: {p.planned} messages are planned, {p.claimed} claimed, {p.unknown} unknown. "
             "Planned ones go out when the failed `send_batch` tasks are cleared. Of claimed and unknown ones nobody "
             "knows whether Twilio has them: clear `resolve_unknown` to look again before it is too late to send "
-            "them; reconciling goes on looking until their window closes, and texts nobody."
+            "them; reconciling goes on looking until their window closes, and texts nobody." + undecided
         )
 
 
@@ -70,11 +78,11 @@ def report_on(warehouse: Warehouse, run_key: str) -> RunReport:
 
     :raises ConfigurationError: for a run whose audience was never frozen: a failed freeze must not look green.
     """
-    ledger = Ledger(warehouse)
-    ledger.finish(run_key)
-    run = ledger.run(run_key)
+    runs = RunStore(warehouse)
+    runs.finish(run_key)
+    run = runs.run(run_key)
     if run is None or run.state is RunState.FREEZING:
         raise ConfigurationError(f"Run {run_key} has no frozen audience. Clear its task `prepare_audience`.")
     return RunReport(
-        run_key, run.state, run.audience_rows or 0, ledger.progress(run_key), exclusions(warehouse, run_key)
+        run_key, run.state, run.audience_rows or 0, Ledger(warehouse).progress(run_key), exclusions(warehouse, run_key)
     )

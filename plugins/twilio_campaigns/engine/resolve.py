@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from twilio_campaigns.domain.resolving import SKEW
+from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.engine.send import campaign_of
-from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.expiry import Expiry
 from twilio_campaigns.warehouse.resolving import Resolved, ResolveStore
+from twilio_campaigns.warehouse.runs import RunStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from twilio_campaigns.domain.campaign import Campaign
@@ -24,6 +29,10 @@ log = logging.getLogger(__name__)
 
 #: Pages of one number's messages that are read; whoever has had more is decided by a person.
 MAX_PAGES: Final = 5
+#: From so many numbers on, the account's list is read first: a page of it shows what a thousand look-ups would.
+MANY: Final = 100
+#: Pages of the account's list per number: more would cost more than looking each one up.
+PAGES_PER_NUMBER: Final = 0.5
 
 
 class Resolver:
@@ -49,39 +58,79 @@ class Resolver:
         :raises TwilioUnavailableError: when Twilio could not be read; the next look carries on.
         """
         total = Resolved()
-        numbers = await asyncio.to_thread(self._due_numbers, run_key)
-        if not numbers:
+        due = await asyncio.to_thread(self._due_numbers, run_key)
+        if not due:
             return total
+        numbers = list(due)
+        if len(numbers) >= MANY:
+            total.add(await self._adopt_many(due))
+            numbers = list(await asyncio.to_thread(self._due_numbers, run_key))
         lists_are_current = await self._lists_are_current()
         for resolved in await asyncio.gather(
             *(self._resolve_number(number, lists_are_current=lists_are_current) for number in numbers)
         ):
             total.add(resolved)
         log.info(
-            "%d numbers with lost answers looked up: %d messages were taken by Twilio, %d show no trace, %d cannot be "
-            "told apart from others.",
-            len(numbers),
+            "%d numbers with lost answers looked up: %d messages were taken by Twilio, %d show no trace.",
+            len(due),
             total.adopted,
             total.absent,
-            total.undecided,
         )
+        if total.undecided:
+            log.error(
+                "%d messages may be one of several at Twilio, and are neither adopted nor sent again: see the rows of "
+                "table messages with undecided_at. A person has to compare them with Twilio's message log.",
+                total.undecided,
+            )
         return total
+
+    async def _adopt_many(self, due: Mapping[str, datetime]) -> Resolved:
+        """Adopt from the account's list what it shows; whom it does not show is looked up by number afterwards.
+
+        Nothing is adopted unless the list was read back to before the oldest claim, messages that were never sent
+        included: a second message that fits as well must not be missed.
+        """
+        total = Resolved()
+        by_number = await self._messages_since(min(due.values()) - SKEW, round(len(due) * PAGES_PER_NUMBER))
+        for number in due.keys() & by_number.keys():
+            total.add(await self._decide(number, by_number[number], absence_counts=False))
+        return total
+
+    async def _messages_since(self, moment: datetime, max_pages: int) -> Mapping[str, list[Observation]]:
+        """Read the account's newest messages by number; nothing if that takes too many pages."""
+        by_number: defaultdict[str, list[Observation]] = defaultdict(list)
+        pages = 0
+        async for page in self._twilio.list():
+            pages += 1
+            for seen in page:
+                by_number[seen.to_number or ""].append(seen)
+            # Sorted by the moment of sending: what follows was sent, and so created, before that.
+            if page and page[-1].sent_at is not None and page[-1].sent_at < moment:
+                return by_number
+            if pages >= max_pages:
+                return {}
+        return by_number
 
     def has_work(self) -> bool:
         """Whether any number is to be looked up now."""
         return bool(self._due_numbers(None))
 
-    def _due_numbers(self, run_key: str | None) -> list[str]:
+    def _due_numbers(self, run_key: str | None) -> dict[str, datetime]:
         return self._store.due_numbers(self._connection_id, run_key, self._settings.lookup_gap)
 
     async def _resolve_number(self, number: str, *, lists_are_current: bool) -> Resolved:
         seen, is_whole = await self._messages_to(number)
+        return await self._decide(number, seen, absence_counts=lists_are_current and is_whole)
+
+    async def _decide(self, number: str, seen: Sequence[Observation], *, absence_counts: bool) -> Resolved:
+        reached(Step.LOOKED_UP)
         return await asyncio.to_thread(
             self._store.resolve,
             self._connection_id,
             number,
             seen,
-            absence_counts=lists_are_current and is_whole,
+            absence_counts=absence_counts,
+            list_lag=timedelta(seconds=self._twilio.settings.list_lag_seconds),
             lease=self._settings.lease,
             gap=self._settings.lookup_gap,
             window=self._settings.tracking_window,
@@ -121,31 +170,32 @@ class RunResolver:
 
     :param warehouse: the ledger.
     :param run_key: the run.
-    :param settings: lease and gap between look-ups.
+    :param settings: lease, gap between look-ups, how often a paused run is looked at.
     """
 
     def __init__(self, warehouse: Warehouse, run_key: str, settings: Settings) -> None:
         self._warehouse = warehouse
-        self._ledger = Ledger(warehouse)
+        self._expiry = Expiry(warehouse)
+        self._runs = RunStore(warehouse)
         self._store = ResolveStore(warehouse)
         self._run_key = run_key
         self._settings = settings
 
     async def campaign(self) -> Campaign | None:
         """Give the campaign as it was frozen, if anything of the run is in doubt or waits to be sent again."""
-        run = await asyncio.to_thread(self._ledger.run, self._run_key)
+        run = await asyncio.to_thread(self._runs.run, self._run_key)
         if run is None or not run.spec:
             return None
         has_work = await self.wake_at() is not None or await self._to_send_again()
         return campaign_of(run.spec) if has_work else None
 
     async def look(self, twilio: TwilioGateway) -> list[int]:
-        """Look up what is due; give the batches that have rows to be sent again."""
+        """Look up what is due; give the batches that have rows to be sent, again or after a pause."""
         campaign = await self.campaign()
         if campaign is None:
             return []
         list_lag = timedelta(seconds=twilio.settings.list_lag_seconds)
-        await asyncio.to_thread(self._ledger.age_claims, campaign.connection, self._settings.lease, list_lag)
+        await asyncio.to_thread(self._expiry.age_claims, campaign.connection, self._settings.lease, list_lag)
         resolver = Resolver(self._warehouse, twilio, campaign.connection, self._settings)
         await resolver.resolve(self._run_key)
         freed = await asyncio.to_thread(self._store.free, self._run_key)
@@ -157,7 +207,11 @@ class RunResolver:
         return await asyncio.to_thread(self._store.batches_to_send_again, self._run_key)
 
     async def wake_at(self) -> datetime | None:
-        """Say when the next look is due; `None` when nothing of the run is in doubt that could still be sent."""
+        """Say when the next look is due; `None` when nothing is in doubt or waits that could still be sent."""
         return await asyncio.to_thread(
-            self._store.next_look_at, self._run_key, self._settings.lease, self._settings.lookup_gap
+            self._store.next_look_at,
+            self._run_key,
+            lease=self._settings.lease,
+            gap=self._settings.lookup_gap,
+            paused_wait=self._settings.paused_wait,
         )

@@ -10,29 +10,28 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from twilio_campaigns.domain.campaign import Campaign
-from twilio_campaigns.domain.exceptions import (
-    ConfigurationError,
-    TransientError,
-    TwilioCampaignsError,
-    TwilioRejectedError,
-    TwilioUnavailableError,
-)
-from twilio_campaigns.domain.message import Observation, OutgoingMessage
-from twilio_campaigns.engine.breaker import Breaker
-from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
-from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Outcomes, Progress
+from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError, TwilioCampaignsError
+from twilio_campaigns.domain.message import OutgoingMessage
+from twilio_campaigns.domain.steps import Step, reached
+from twilio_campaigns.engine.chunk import Chunk, Tally
+from twilio_campaigns.engine.lessons import Lessons
+from twilio_campaigns.engine.pace import Pace
+from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Progress
+from twilio_campaigns.warehouse.runs import RunStore
+from twilio_campaigns.warehouse.throughput import Throughput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from twilio_campaigns.domain.settings import Settings
+    from twilio_campaigns.engine.pace import Places
     from twilio_campaigns.gateway.client import TwilioGateway
+    from twilio_campaigns.warehouse.connection import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -42,67 +41,13 @@ MAX_CHUNK: Final = 1000
 CHUNK_SECONDS: Final = 2.0
 #: Chunks that are claimed and not yet recorded.
 CHUNKS_AT_ONCE: Final = 3
-#: Posts closer together than this (seconds) leave at once: a timer for each would cost more than it evens out.
-PACE_GRAIN: Final = 0.005
-#: How long a claimed chunk waits for a place in the sender's throughput before it is given back.
-RESERVE_PATIENCE: Final = timedelta(seconds=10)
 #: Seconds between two lines of progress in the log.
 PROGRESS_EVERY: Final = 10.0
 #: Seconds for which answers are awaited after SIGTERM; Airflow kills the task after 5.
 KILL_PATIENCE: Final = 3.5
 KILL_GRAIN: Final = 0.25
-#: How long the sender rests after Twilio said that it is too much, unless Twilio says how long.
-THROTTLE_PAUSE: Final = 1.0
+#: Longest pause (seconds) between two tries to record what is known.
 LONGEST_PAUSE: Final = 30.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one attempt at a batch has done so far."""
-
-    accepted: int = 0
-    refused: int = 0
-    released: int = 0
-    unknown: int = 0
-    moved_aside: int = 0
-
-    def add(self, outcomes: Outcomes) -> None:
-        """Count one chunk."""
-        self.accepted += len(outcomes.accepted)
-        self.refused += len(outcomes.refused)
-        self.released += len(outcomes.released)
-        self.unknown += len(outcomes.unknown)
-
-
-@dataclass(slots=True)
-class _Collected:
-    """Outcomes of one chunk while it is being posted."""
-
-    accepted: dict[UUID, Observation] = field(default_factory=dict)
-    refused: dict[UUID, int | None] = field(default_factory=dict)
-    released: list[UUID] = field(default_factory=list)
-    #: Being posted; whatever is still in here when the chunk ends got no answer.
-    unknown: set[UUID] = field(default_factory=set)
-    #: The chunk's outcomes are taken: whatever has not been posted by now belongs to somebody else's claim.
-    closed: bool = False
-
-    def put(self, key: UUID, outcome: Outcome) -> None:
-        if outcome.kind is OutcomeKind.UNKNOWN:
-            return
-        self.unknown.discard(key)
-        if outcome.kind is OutcomeKind.ACCEPTED and outcome.observation is not None:
-            self.accepted[key] = outcome.observation
-        elif outcome.kind is OutcomeKind.REFUSED:
-            self.refused[key] = outcome.code
-        else:
-            self.released.append(key)
-
-    def outcomes(self, claimed: Iterable[UUID]) -> Outcomes:
-        """Close the chunk and give what is known of every claimed row; what was never posted is released."""
-        self.closed = True
-        known = {*self.accepted, *self.refused, *self.released, *self.unknown}
-        never_posted = [key for key in claimed if key not in known]
-        return Outcomes(self.accepted, self.refused, [*self.released, *never_posted], list(self.unknown))
 
 
 def lease_clock() -> float:
@@ -113,7 +58,7 @@ def lease_clock() -> float:
 class BatchSender:
     """Sends the planned rows of one batch, each at most once.
 
-    :param ledger: where rows are claimed and outcomes recorded.
+    :param warehouse: where rows are claimed and outcomes recorded.
     :param twilio: an open gateway.
     :param campaign: the campaign as it was frozen.
     :param settings: windows and leases.
@@ -123,7 +68,7 @@ class BatchSender:
 
     def __init__(
         self,
-        ledger: Ledger,
+        warehouse: Warehouse,
         twilio: TwilioGateway,
         campaign: Campaign,
         settings: Settings,
@@ -131,11 +76,13 @@ class BatchSender:
         width: int = 100,
         clock: Callable[[], float] = lease_clock,
     ) -> None:
-        self._ledger = ledger
+        self._ledger = Ledger(warehouse)
+        self._runs = RunStore(warehouse)
+        self._throughput = Throughput(warehouse)
         self._twilio = twilio
         self._settings = settings
         self._clock = clock
-        self._sender = campaign.sender
+        self._campaign = campaign
         self._template = OutgoingMessage(
             to_number="",
             from_number=campaign.sender.from_number,
@@ -146,14 +93,16 @@ class BatchSender:
         self._stopping = asyncio.Event()
         self._killed_at: float | None = None
         self._failure: TwilioCampaignsError | None = None
-        self._breaker = Breaker()
-        self._throttled_in_a_row = 0
+        self._lessons = Lessons(self._throughput, campaign)
         self._told_at, self._told_done = clock(), 0
         self.tally = Tally()
 
     def stop(self) -> None:
         """Claim and post nothing more; what is under way is still recorded. Call it within the loop's thread."""
         self._stopping.set()
+        # Whoever waits for one of the requests under way to end looks up and finds that it is over.
+        for _ in range(CHUNKS_AT_ONCE):
+            self._width.release()
 
     def kill(self) -> None:
         """As :meth:`stop`, and wait for answers only as long as Airflow lets a terminated task live."""
@@ -169,8 +118,18 @@ class BatchSender:
         """Send until nothing of the batch is left to claim; give the batch's state then.
 
         :raises TwilioRejectedError: when every further message would be refused; the rest stays planned.
+        :raises RunPausedError: when too many were refused: the run is paused, the rest stays planned.
         :raises TwilioUnavailableError: when too many outcomes are unknown or no connection can be made.
         """
+        pace = Pace(
+            self._throughput,
+            self._campaign.sender,
+            run_key,
+            self._settings.reserve_depth,
+            clock=self._clock,
+            pause=self._pause,
+            is_stopping=self._stopping.is_set,
+        )
         in_flight: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping.is_set():
@@ -186,10 +145,15 @@ class BatchSender:
                     continue
                 self.tally.moved_aside += claim.moved - len(claim.rows)
                 if claim.rows:
-                    in_flight.add(asyncio.create_task(self._process(claim, claimed_at)))
+                    # One chunk at a time waits for capacity: what is claimed grows old.
+                    is_reserved = asyncio.Event()
+                    task = asyncio.create_task(self._process(claim, claimed_at, pace, is_reserved))
+                    in_flight.add(task)
+                    await is_reserved.wait()
         finally:
             await self._drain(in_flight)
         if self._failure is not None:
+            await asyncio.to_thread(self._lessons.tell_run, self._runs, run_key, self._failure)
             raise self._failure
         return await asyncio.to_thread(self._ledger.progress, run_key, batch_no)
 
@@ -232,46 +196,36 @@ class BatchSender:
                 raise result
 
     async def _claim(self, run_key: str, batch_no: int) -> Claim:
-        return await asyncio.to_thread(
-            self._ledger.claim, run_key, batch_no, self._chunk_size(), uuid4(), self._template
-        )
+        size = max(1, min(MAX_CHUNK, math.floor(CHUNK_SECONDS * self._campaign.sender.parts_per_second)))
+        return await asyncio.to_thread(self._ledger.claim, run_key, batch_no, size, uuid4(), self._template)
 
-    def _chunk_size(self) -> int:
-        return max(1, min(MAX_CHUNK, math.floor(CHUNK_SECONDS * self._sender.parts_per_second)))
-
-    async def _process(self, claim: Claim, claimed_at: float) -> None:
+    async def _process(self, claim: Claim, claimed_at: float, pace: Pace, is_reserved: asyncio.Event) -> None:
         """Take one chunk from its reservation to its record."""
-        collected = _Collected()
+        chunk = Chunk(claim)
         try:
-            wait = await self._reserve(claim)
-            if wait is not None:
-                await self._post_all(claim, claimed_at, self._clock() + wait.total_seconds(), collected)
+            places = await pace.reserve(claim.rows)
+            is_reserved.set()
+            if places is not None:
+                reached(Step.RESERVED)
+                await self._post_all(chunk, claimed_at, places)
         finally:
-            outcomes = collected.outcomes(row.key for row in claim.rows)
+            is_reserved.set()
+            outcomes = chunk.close()
             self.tally.add(outcomes)
-            await self._record(claim.claim_id, outcomes)
+            await self._record(chunk)
 
-    async def _reserve(self, claim: Claim) -> timedelta | None:
-        parts = sum(row.message.estimated_parts for row in claim.rows)
-        takes = timedelta(seconds=parts / self._sender.parts_per_second)
-        give_up = self._clock() + RESERVE_PATIENCE.total_seconds()
-        while not self._stopping.is_set() and self._clock() < give_up:
-            wait = await asyncio.to_thread(self._ledger.reserve, self._sender.name, takes, self._settings.reserve_depth)
-            if wait is not None:
-                return wait
-            await self._pause(min(0.2, takes.total_seconds()))
-        return None
-
-    async def _post_all(self, claim: Claim, claimed_at: float, starts_at: float, collected: _Collected) -> None:
-        """Post the rows of a chunk spread over the time that was reserved for them."""
+    async def _post_all(self, chunk: Chunk, claimed_at: float, places: Places) -> None:
+        """Post the rows of a chunk, each at its place in the sender's throughput."""
         until = claimed_at + self._settings.post_window.total_seconds()
         posts: list[asyncio.Task[None]] = []
-        parts_before = 0
         try:
-            for row in claim.rows:
-                await self._pause_until(starts_at + parts_before / self._sender.parts_per_second)
-                parts_before += row.message.estimated_parts
-                posts.append(asyncio.create_task(self._post(row, until, collected)))
+            for row in chunk.rows:
+                # Before the wait for its place: whoever waits behind it would otherwise leave all at once later.
+                await self._width.acquire()
+                if self._stopping.is_set() or not await places.take():
+                    self._width.release()
+                    break
+                posts.append(asyncio.create_task(self._post(row, until, chunk)))
         finally:
             await self._finish(posts)
 
@@ -292,62 +246,32 @@ class BatchSender:
             if not post.cancelled():
                 post.result()
 
-    async def _post(self, row: ClaimedMessage, until: float, collected: _Collected) -> None:
-        async with self._width:
-            # The last look before the call: a worker that was frozen meanwhile must not post.
-            if collected.closed:
-                return
-            if self._stopping.is_set() or self._clock() >= until:
-                collected.released.append(row.key)
-                return
-            collected.unknown.add(row.key)  # until an answer says otherwise, also when we are cancelled
-            outcome = await self._twilio.create(row.message)
-        collected.put(row.key, outcome)
-        await self._learn(outcome)
-
-    async def _learn(self, outcome: Outcome) -> None:
-        """Draw from one answer what concerns the whole batch."""
-        self._breaker.see(outcome.kind)
-        if outcome.kind is OutcomeKind.STOPPED:
-            self._fail(_rejected(outcome))
-        elif outcome.kind is OutcomeKind.THROTTLED:
-            await self._slow_down(outcome)
-        elif self._breaker.is_open:
-            self._fail(
-                TwilioUnavailableError(
-                    f"{self._breaker.reason} Nothing is sent twice: rows that were certainly not taken stay "
-                    f"planned, the others are unknown until they are looked up. Last answer: {outcome.detail}",
-                    outcome.code,
-                    outcome.http_status,
-                    outcome.request_id,
-                    outcome.retry_after,
-                )
-            )
-        else:
-            self._throttled_in_a_row = 0
-
-    async def _slow_down(self, outcome: Outcome) -> None:
-        self._throttled_in_a_row += 1
-        pause = outcome.retry_after or min(LONGEST_PAUSE, THROTTLE_PAUSE * 2 ** min(10, self._throttled_in_a_row // 50))
+    async def _post(self, row: ClaimedMessage, until: float, chunk: Chunk) -> None:
         try:
-            await asyncio.to_thread(
-                self._ledger.slow_down, self._sender.name, timedelta(seconds=min(pause, 10 * LONGEST_PAUSE))
-            )
-        except TransientError as error:
-            log.warning("Other tasks could not be told to slow down: %s", error)
+            # The last look before the call: a worker that was frozen meanwhile must not post.
+            if self._stopping.is_set() or self._clock() >= until or not chunk.begin(row.key):
+                return
+            reached(Step.POSTING)
+            outcome = await self._twilio.create(row.message)
+            reached(Step.ANSWERED)
+        finally:
+            self._width.release()
+        chunk.put(row.key, outcome)
+        failure = self._lessons.learn(outcome)
+        if failure is not None:
+            self._failure = self._failure or failure
+            self.stop()
+        await self._lessons.slow_down(outcome)
 
-    def _fail(self, error: TwilioCampaignsError) -> None:
-        self._failure = self._failure or error
-        self._stopping.set()
-
-    async def _record(self, claim_id: UUID, outcomes: Outcomes) -> None:
+    async def _record(self, chunk: Chunk) -> None:
         """Write what is known; while the warehouse is away, keep it in memory and claim nothing."""
         pause = 0.5
+        outcomes = chunk.close()
         while True:
             try:
                 stray = await asyncio.to_thread(
                     self._ledger.record,
-                    claim_id,
+                    chunk.claim_id,
                     outcomes,
                     window=self._settings.tracking_window,
                     list_lag=timedelta(seconds=self._twilio.settings.list_lag_seconds),
@@ -365,27 +289,12 @@ class BatchSender:
                 )
             return
 
-    async def _pause_until(self, moment: float) -> None:
-        delay = moment - self._clock()
-        if delay > PACE_GRAIN:
-            await self._pause(delay)
-
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than somebody wants us to go on."""
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
-
-
-def _rejected(outcome: Outcome) -> TwilioRejectedError:
-    return TwilioRejectedError(
-        f"Twilio refuses every message of this sender or account: {outcome.detail} Nothing more was sent; the rest "
-        "stays planned. Mend it, then clear this task.",
-        outcome.code,
-        outcome.http_status,
-        outcome.request_id,
-    )
 
 
 def campaign_of(spec: object) -> Campaign:

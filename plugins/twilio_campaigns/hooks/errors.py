@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from twilio_campaigns.domain.exceptions import TerminalError
+from twilio_campaigns.domain.exceptions import TerminalError, TwilioUnknownOutcomeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def no_retry() -> Iterator[None]:
     """Tell Airflow which errors no retry can mend.
 
-    :raises AirflowFailException: for every :class:`TerminalError`.
+    :raises AirflowFailException: for every :class:`TerminalError`, and for outcomes that nobody knows: a retry might
+        text somebody twice.
     """
     try:
         yield
-    except TerminalError as error:
+    except (TerminalError, TwilioUnknownOutcomeError) as error:
         raise AirflowFailException(str(error)) from error

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+import psycopg
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from twilio_campaigns.domain.campaign_files import resolve_segment
 from twilio_campaigns.domain.exceptions import AudienceError, TransientError
-from twilio_campaigns.domain.segment import FileSegment, SqlSegment
+from twilio_campaigns.domain.segment import FileSegment, SqlSegment, leads_out
 from twilio_campaigns.hooks.segment_files import Table, open_csv, open_parquet
+from twilio_campaigns.hooks.warehouse import check_extra
+from twilio_campaigns.warehouse.connection import is_wrong_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +32,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.providers.common.sql.hooks.sql import DbApiHook
-    from sqlalchemy import Engine
+    from psycopg.abc import AdaptContext, Buffer
+    from psycopg.abc import Loader as AnyLoader
+    from sqlalchemy import Connection, CursorResult, Engine
+
+#: PostgreSQL's number for the type real (pg_type.oid).
+_REAL: Final = 700
+#: PostgreSQL's types with values that Python's have not, such as infinity, years BC and 24:00.
+_WIDER: Final = ("date", "timestamp", "timestamptz", "time", "timetz", "interval")
 
 
 def read_segment(
@@ -54,12 +66,20 @@ def _open(segment: SqlSegment | FileSegment, include: Path, chunk_rows: int) -> 
     if isinstance(segment, SqlSegment):
         return _open_query(segment, chunk_rows)
     path = include / segment.file
-    if not path.resolve().is_relative_to(include.resolve()):
-        raise AudienceError(f"{segment.file} is a link out of the include folder. Put the file itself there.")
-    if not path.is_file():
-        raise AudienceError(f"{segment.file} does not exist below {include.name}/. Put the file there.")
+    _check_file(path, segment.file, include)
     open_file = open_csv if path.suffix.lower() == ".csv" else open_parquet
     return open_file(path, segment.file, chunk_rows)
+
+
+def _check_file(path: Path, name: str, include: Path) -> None:
+    if leads_out(path, include):
+        raise AudienceError(f"{name} is a link out of the include folder. Put the file itself there.")
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, IsADirectoryError):
+        raise AudienceError(f"{name} does not exist below {include.name}/. Put the file there.") from None
+    except OSError as error:
+        raise AudienceError(f"{name} cannot be read: {error.strerror}. Check it and its rights.") from None
 
 
 @contextmanager
@@ -67,7 +87,7 @@ def _open_query(segment: SqlSegment, chunk_rows: int) -> Iterator[Table]:
     name = segment.sql or f"the query on {segment.connection}"
     engine = _engine(segment.connection)
     try:
-        with engine.connect() as connection:
+        with _connect(engine, segment.connection) as connection:
             # A named cursor where the database has them; read only, because tasks run again; no parameters,
             # or else the driver takes a % in the query for one.
             options = connection.execution_options(
@@ -76,17 +96,43 @@ def _open_query(segment: SqlSegment, chunk_rows: int) -> Iterator[Table]:
             result = options.exec_driver_sql(segment.query or "")
             if not result.returns_rows:
                 raise AudienceError(f"{name} gives no rows. Write a SELECT with one row per recipient.")
-            yield Table(name, list(result.keys()), result.partitions(chunk_rows))
+            yield Table(name, list(result.keys()), result.partitions(chunk_rows), _rounded(result))
     except (OperationalError, InterfaceError) as error:
-        raise TransientError(f"{name} could not be read to its end: {_reason(error)}. Trying again helps.") from error
+        raise TransientError(
+            f"{name} could not be read to its end: {_reason(error)}. Trying again may help; "
+            f"if it does not, check connection {segment.connection!r}."
+        ) from error
     except DataError as error:
         # Only the kind, and not the cause: the database quotes the value, which may be somebody's number.
         kind = type(error.orig).__name__
         raise AudienceError(f"{name} fails: {kind}. Correct the query or the row.") from None
     except SQLAlchemyError as error:
-        raise AudienceError(f"{name} fails: {_reason(error)}. Correct the query.") from error
+        raise AudienceError(f"{name} fails: {_reason(error)}. {_remedy(error)}") from error
     finally:
         engine.dispose()
+
+
+def _connect(engine: Engine, connection_id: str) -> Connection:
+    try:
+        return engine.connect()
+    except (ProgrammingError, OperationalError) as error:
+        # Before there is a query: a setting that the driver does not know, or whose value it does not.
+        if isinstance(error, OperationalError) and not is_wrong_setting(error.orig):
+            raise
+        raise AudienceError(f"Airflow connection {connection_id!r}: {_reason(error)}. Correct its extra.") from error
+
+
+def _rounded(result: CursorResult[Any]) -> frozenset[str]:
+    """Columns of PostgreSQL's type real."""
+    if result.dialect.name != "postgresql" or result.cursor is None:
+        return frozenset()
+    return frozenset(column[0] for column in result.cursor.description or () if column[1] == _REAL)
+
+
+def _remedy(error: SQLAlchemyError) -> str:
+    if isinstance(error, DBAPIError) and type(error.orig).__name__ == "InsufficientPrivilege":
+        return "Grant the user of the connection what it lacks, or correct the query."
+    return "Correct the query."
 
 
 def _reason(error: SQLAlchemyError) -> str:
@@ -100,7 +146,7 @@ def _engine(connection_id: str) -> Engine:
     options: dict[str, Any] = {"poolclass": NullPool}
     if getattr(hook, "dialect_name", None) == "postgresql":
         # The hook's URL leaves out the extras of the connection, such as sslmode; its own connections do not.
-        options["creator"] = hook.get_conn
+        options["creator"] = lambda: _lenient(hook.get_conn())
     try:
         return hook.get_sqlalchemy_engine(engine_kwargs=options)
     except (SQLAlchemyError, NotImplementedError, ImportError) as error:
@@ -110,13 +156,44 @@ def _engine(connection_id: str) -> Engine:
         ) from error
 
 
+def _lenient(connection: object) -> object:
+    """Let a value that Python cannot hold be no value: psycopg gives up on its whole chunk of rows."""
+    if isinstance(connection, psycopg.Connection):
+        adapters = connection.adapters  # the connection's own
+        for name in _WIDER:
+            oid = adapters.types[name].oid
+            for wire in (Format.TEXT, Format.BINARY):
+                if known := adapters.get_loader(oid, wire):
+                    adapters.register_loader(oid, _lenient_loader(known))
+    return connection
+
+
+def _lenient_loader(strict: type[AnyLoader]) -> type[Loader]:
+    class Lenient(Loader):
+        format = strict.format
+
+        def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+            super().__init__(oid, context)
+            self._strict = strict(oid, context)
+
+        def load(self, data: Buffer) -> object:
+            try:
+                return self._strict.load(data)
+            except psycopg.DataError:
+                return None
+
+    return Lenient
+
+
 def _hook(connection_id: str) -> DbApiHook:
     try:
-        hook = BaseHook.get_hook(connection_id)
+        connection = BaseHook.get_connection(connection_id)
+        check_extra(connection)
+        hook = connection.get_hook()  # type: ignore[no-untyped-call]
     except AirflowNotFoundException:
         raise AudienceError(
             f"there is no Airflow connection {connection_id!r}. Create it in Airflow, or set "
-            f"AIRFLOW_CONN_{connection_id.upper()}."
+            f"AIRFLOW_CONN_{connection_id.upper()}. If it is set, percent-encode special characters in it."
         ) from None
     except (AirflowException, ImportError) as error:
         raise AudienceError(f"Airflow connection {connection_id!r}: {error}. Install its provider.") from error
@@ -138,6 +215,11 @@ def _check_columns(table: Table, segment: SqlSegment | FileSegment) -> None:
             raise AudienceError(
                 f"{table.name} has no column {column!r}. {hint}It has {', '.join(table.columns)}. "
                 "Rename it, or set customer_id_column and phone_column of the campaign's segment."
+            )
+        if column in table.rounded:
+            raise AudienceError(
+                f"{table.name} gives column {column!r} as 32-bit floats, which keep 7 digits: the numbers would be "
+                "other people's. Write them as text."
             )
 
 

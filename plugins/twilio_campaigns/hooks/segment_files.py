@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pyarrow import Array, Scalar
+
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -25,11 +27,13 @@ class Table:
     :param name: as people know it.
     :param columns: names, in order.
     :param chunks: rows, some at a time.
+    :param rounded: columns of 32-bit floats or less, which keep 7 digits of a number.
     """
 
     name: str
     columns: list[str]
     chunks: Iterable[Sequence[Sequence[object]]]
+    rounded: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -43,11 +47,19 @@ def open_csv(path: Path, name: str, chunk_rows: int) -> Iterator[Table]:
         reader = csv.reader(_lines(file, name), strict=True)
         rows = _checked(reader, name)
         header = [(column or "").strip() for column in next(rows, [])]
-        if not header:
-            raise AudienceError(f"{name} is empty. Write a header with the names of the columns.")
-        if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-            raise AudienceError(f"{name}:1: the columns are not separated by commas. Export it with commas.")
+        _check_header(header, name)
         yield Table(name, header, _chunks(rows, chunk_rows))
+
+
+def _check_header(header: Sequence[str], name: str) -> None:
+    if not any(header):
+        raise AudienceError(f"{name} is empty. Write a header with the names of the columns.")
+    if any("\0" in column for column in header):  # UTF-16 without a mark at its beginning
+        raise AudienceError(f"{name}:1: the line is not UTF-8. Save the file as UTF-8.")
+    if header[0].startswith("sep="):
+        raise AudienceError(f"{name}:1: the line is a hint to Excel. Delete it: the header comes first.")
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
+        raise AudienceError(f"{name}:1: the columns are not separated by commas. Export it with commas.")
 
 
 def _lines(file: Iterable[bytes], name: str) -> Iterator[str]:
@@ -59,13 +71,17 @@ def _lines(file: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def _checked(reader: Reader, name: str) -> Iterator[list[str | None]]:
-    """Rows that have as many values as the first one; blank lines are left out."""
+    """Rows that have as many values as the first one; blank lines are left out.
+
+    Another row is refused with its file, and not left out: most often a quote is missing, which swallows or shifts
+    the values of the rows around it as well, and somebody would get another's text.
+    """
     width = 0
     while True:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise AudienceError(f"{name}:{reader.line_num}: {error}. Check the quotes of this line.") from None
+            raise AudienceError(f"{name}:{reader.line_num}: {_explain(error)}") from None
         if row is None:
             return
         if not row:
@@ -77,6 +93,12 @@ def _checked(reader: Reader, name: str) -> Iterator[list[str | None]]:
                 "Put values with a comma in double quotes, or remove what is too much."
             )
         yield [value or None for value in row]
+
+
+def _explain(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "lines end with CR alone, as on an old Mac. Save the file with the line ends of Windows or Unix."
+    return f"{error}. Check the quotes of this line."
 
 
 def _chunks(rows: Iterator[list[str | None]], chunk_rows: int) -> Iterator[list[list[str | None]]]:
@@ -98,8 +120,25 @@ def open_parquet(path: Path, name: str, chunk_rows: int) -> Iterator[Table]:
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             batches = file.iter_batches(batch_size=chunk_rows)
-            rows = (list(zip(*(column.to_pylist() for column in batch.columns), strict=True)) for batch in batches)
-            yield Table(name, list(file.schema_arrow.names), rows)
+            rows = (list(zip(*map(_values, batch.columns), strict=True)) for batch in batches)
+            schema = file.schema_arrow
+            rounded = frozenset(f.name for f in schema if pa.types.is_float32(f.type) or pa.types.is_float16(f.type))
+            yield Table(name, list(schema.names), rows, rounded)
     except (pa.ArrowException, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise AudienceError(f"{name} cannot be read as Parquet: {reason}. Write it again.") from error
+
+
+def _values(column: Array) -> list[object]:
+    """Values of a column; one that Python cannot hold is no value, and leaves its neighbours alone."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError):  # a text that is not UTF-8, a date after the year 9999
+        return [_value(cell) for cell in column]
+
+
+def _value(cell: Scalar) -> object:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError):
+        return None

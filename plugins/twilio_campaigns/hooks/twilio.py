@@ -129,10 +129,23 @@ class TwilioHook(BaseHook):
             return False, str(error)
         return _verdict(settings, account)
 
+    def require_account(self) -> None:
+        """Make sure that Twilio accepts the credentials and the account may send.
+
+        :raises ConfigurationError: for a connection that is missing or wrong, or an account that is not active.
+        :raises TwilioRejectedError: when Twilio refuses the credentials.
+        :raises TwilioUnavailableError: when Twilio cannot be asked; that says nothing about the credentials.
+        """
+        settings = self.get_settings()
+        works, verdict = _verdict(settings, run_async(_look(settings)))
+        if not works:
+            raise ConfigurationError(f"Connection {self.twilio_conn_id}: {verdict}")
+
     def _is_missing(self) -> ConfigurationError:
         return ConfigurationError(
             f"There is no connection {self.twilio_conn_id}. Add one of type Twilio in Airflow, or set "
-            f"AIRFLOW_CONN_{self.twilio_conn_id.upper()} in the environment."
+            f"AIRFLOW_CONN_{self.twilio_conn_id.upper()} in the environment. If it is set, percent-encode special "
+            "characters in it."
         )
 
     def _settings(self, connection: Connection) -> TwilioSettings:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.domain.settings import Settings
@@ -52,7 +54,14 @@ class WarehouseHook(BaseHook):
         return upgrade(self._url(), self.settings.db_schema)
 
     def _url(self) -> str:
-        connection = self.get_connection(self.warehouse_conn_id)
+        try:
+            connection = self.get_connection(self.warehouse_conn_id)
+        except AirflowNotFoundException:
+            raise ConfigurationError(
+                f"There is no connection {self.warehouse_conn_id}. Add one of type Postgres in Airflow, or set "
+                f"AIRFLOW_CONN_{self.warehouse_conn_id.upper()} in the environment. If it is set, percent-encode "
+                "special characters in it. On the command line --database-url does as well."
+            ) from None
         if connection.conn_type not in {"postgres", "postgresql"}:
             raise ConfigurationError(
                 f"Connection {self.warehouse_conn_id} has type {connection.conn_type!r}; the warehouse is "
@@ -65,8 +74,25 @@ class WarehouseHook(BaseHook):
 _AIRFLOWS_OWN = frozenset({"cursor", "sqlalchemy_scheme", "sqlalchemy_query", "enable_log_db_messages"})
 
 
+def check_extra(connection: Connection) -> None:
+    """Refuse an extra that is no JSON object: Airflow takes it for an empty one, and TLS settings get lost.
+
+    :raises ConfigurationError: naming the connection and the remedy.
+    """
+    try:
+        extra = json.loads(connection.extra or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise ConfigurationError(
+            f"Connection {connection.conn_id}: extra is not a JSON object. Write it as "
+            '{"sslmode": "require"}, or leave it empty.'
+        )
+
+
 def _libpq_url(connection: Connection) -> str:
     """Write a connection as libpq reads it. Not by `get_uri()`, which packs extras so that TLS settings get lost."""
+    check_extra(connection)
     given = {
         "host": connection.host,
         "port": connection.port,
@@ -75,7 +101,9 @@ def _libpq_url(connection: Connection) -> str:
         "dbname": connection.schema,
         **{name: value for name, value in connection.extra_dejson.items() if name not in _AIRFLOWS_OWN},
     }
-    parameters = {name: _as_text(value) for name, value in given.items() if value not in {None, ""}}
+    parameters = {
+        name: _as_text(connection, name, value) for name, value in given.items() if value is not None and value != ""
+    }
     for name in parameters:
         if not is_libpq_parameter(name):
             raise ConfigurationError(
@@ -85,5 +113,9 @@ def _libpq_url(connection: Connection) -> str:
     return f"postgresql:///?{urlencode(parameters, quote_via=quote)}"
 
 
-def _as_text(value: object) -> str:
+def _as_text(connection: Connection, name: str, value: object) -> str:
+    if isinstance(value, dict | list):
+        raise ConfigurationError(
+            f"Connection {connection.conn_id}: {name} of its extra is not one value. Write it as text."
+        )
     return str(int(value)) if isinstance(value, bool) else str(value)

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from twilio_campaigns.domain.campaign_files import resolve_segment
-from twilio_campaigns.domain.exceptions import ConfigurationError, UnfinishedError
+from twilio_campaigns.domain.exceptions import ConfigurationError, TwilioUnavailableError, UnfinishedError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.freeze import freeze_audience
@@ -19,18 +19,20 @@ from twilio_campaigns.engine.report import report_on
 from twilio_campaigns.engine.send import BatchSender, campaign_of
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.segment import read_segment
+from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
 from twilio_campaigns.operators.sending import SendingOperator, run_of
-from twilio_campaigns.warehouse.ledger import Ledger, Progress
+from twilio_campaigns.warehouse.runs import RunStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.sdk import Context
 
-    from twilio_campaigns.domain.campaign import Campaign
+    from twilio_campaigns.domain.campaign import Campaign, Segment
     from twilio_campaigns.warehouse.connection import Warehouse
-    from twilio_campaigns.warehouse.ledger import RunRecord
+    from twilio_campaigns.warehouse.ledger import Progress
+    from twilio_campaigns.warehouse.runs import RunRecord
 
 
 class TwilioPrepareAudienceOperator(BaseOperator):
@@ -68,7 +70,7 @@ class TwilioPrepareAudienceOperator(BaseOperator):
             # A campaign made in Python may name an SQL file: the spec that is frozen holds the text itself.
             segment = resolve_segment(self.campaign.segment, include)
             campaign = self.campaign.model_copy(update={"segment": segment})
-            frozen = freeze_audience(warehouse, run, campaign, lambda: read_segment(segment, include))
+            frozen = freeze_audience(warehouse, run, campaign, lambda: self._read(segment, include))
         if frozen.state is RunState.TOO_LATE:
             raise AirflowSkipException(
                 f"Run {run.run_key} is later than max_lateness ({campaign.max_lateness}) after its logical date. "
@@ -76,6 +78,18 @@ class TwilioPrepareAudienceOperator(BaseOperator):
             )
         self.log.info("Run %s: %d batches.", run.run_key, len(frozen.batches))
         return frozen.batches
+
+    def _read(self, segment: Segment, include: Path) -> Iterator[list[dict[str, object]]]:
+        """Read the segment; before that make sure that Twilio would take messages at all.
+
+        One error here is better than one in every batch. That Twilio cannot be asked is none: it may be there again
+        when the first batch is.
+        """
+        try:
+            TwilioHook(self.campaign.connection).require_account()
+        except TwilioUnavailableError as error:
+            self.log.warning("Whether Twilio accepts the account could not be seen: %s", error)
+        yield from read_segment(segment, include)
 
 
 class TwilioCampaignSendOperator(SendingOperator):
@@ -102,17 +116,18 @@ class TwilioCampaignSendOperator(SendingOperator):
         run_key = run_of(context, self.campaign_id).run_key
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             settings = Settings.from_environ(os.environ)
-            return asyncio.run(self._send(Ledger(warehouse), run_key, settings))
+            return asyncio.run(self._send(warehouse, run_key, settings))
 
-    async def _send(self, ledger: Ledger, run_key: str, settings: Settings) -> dict[str, int]:
-        run = await asyncio.to_thread(ledger.run, run_key)
+    async def _send(self, warehouse: Warehouse, run_key: str, settings: Settings) -> dict[str, int]:
+        runs = RunStore(warehouse)
+        run = await asyncio.to_thread(runs.run, run_key)
         if run is None:
             raise ConfigurationError(f"Run {run_key} has no frozen audience. Clear its task `prepare_audience`.")
         campaign = campaign_of(run.spec)
         async with await self.gateway(campaign.connection) as twilio:
-            sender = BatchSender(ledger, twilio, campaign, settings, width=self.width)
+            sender = BatchSender(warehouse, twilio, campaign, settings, width=self.width)
             left = await self.send_with(sender, run_key, self.batch_no)
-        run = await asyncio.to_thread(ledger.run, run_key)
+        run = await asyncio.to_thread(runs.run, run_key)
         self._judge(run, left, killed=sender.stopped)
         return {"sent": sender.tally.accepted, "refused": sender.tally.refused}
 

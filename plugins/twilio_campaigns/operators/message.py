@@ -11,6 +11,7 @@ from twilio_campaigns.domain.exceptions import (
     ConfigurationError,
     TwilioRejectedError,
     TwilioUnavailableError,
+    TwilioUnknownOutcomeError,
 )
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.phone import InvalidNumberError, parse_phone
@@ -163,7 +164,7 @@ def _error(outcome: Outcome) -> Exception:
     if outcome.kind in {OutcomeKind.THROTTLED, OutcomeKind.RELEASED}:
         return TwilioUnavailableError(f"Twilio did not take the message. {outcome.detail}", *known)
     if outcome.kind is OutcomeKind.UNKNOWN:
-        return TwilioRejectedError(
+        return TwilioUnknownOutcomeError(
             f"{outcome.detail} Whether Twilio has the message is not known, so it is not sent again. "
             "Look for it in the Twilio Console's message log, by recipient and time; it may show there hours "
             "late. Only if it is not there, clear this task.",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
+from twilio_campaigns.domain.exceptions import RunPausedError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.resolve import RunResolver
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.warehouse import WarehouseHook
 from twilio_campaigns.operators.sending import SendingOperator, run_of
-from twilio_campaigns.warehouse.ledger import Ledger
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class TwilioResolveUnknownOperator(SendingOperator):
-    """Look lost answers up in Twilio; adopt what it took, send again what it never took.
+    """Look lost answers up in Twilio; adopt what it took, send again what it never took; go on after a pause.
 
     Runs whatever became of the batches (`trigger_rule="all_done"`). A message counts as never taken after two
     look-ups, half an hour apart, once Twilio's list must show it (`list_lag_seconds` of the connection). Waiting
-    for that, the task holds no worker slot. It ends when nothing of the run is in doubt, or when what is may not be
-    sent any more; reconciling goes on looking until the tracking window closes.
+    for that, or for somebody to resume a paused run, the task holds no worker slot. It ends when nothing of the run is
+    in doubt, or when what is may not be sent any more; reconciling goes on looking until the tracking window closes.
     """
 
     def execute(self, context: Context) -> None:
@@ -53,7 +53,7 @@ class TwilioResolveUnknownOperator(SendingOperator):
                 if pause > settings.wait_in_place:
                     break
                 time.sleep(max(settings.min_wait, pause).total_seconds())
-        self.log.info("Lost answers are looked up again at %s.", wake_at.isoformat(timespec="seconds"))
+        self.log.info("The run is looked at again at %s.", wake_at.isoformat(timespec="seconds"))
         self.defer(trigger=DateTimeTrigger(moment=wake_at), method_name="resume")
 
     async def _look(self, warehouse: Warehouse, run_key: str, settings: Settings) -> datetime | None:
@@ -63,6 +63,10 @@ class TwilioResolveUnknownOperator(SendingOperator):
             return None
         async with await self.gateway(campaign.connection) as twilio:
             for batch_no in await resolver.look(twilio):
-                sender = BatchSender(Ledger(warehouse), twilio, campaign, settings, width=self.width)
-                await self.send_with(sender, run_key, batch_no)
+                sender = BatchSender(warehouse, twilio, campaign, settings, width=self.width)
+                try:
+                    await self.send_with(sender, run_key, batch_no)
+                except RunPausedError as error:
+                    self.log.error("%s", error)  # noqa: TRY400 - it says all; and it is this task that waits
+                    break
         return await resolver.wake_at()

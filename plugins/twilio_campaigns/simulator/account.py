@@ -17,6 +17,7 @@ from twilio_campaigns.simulator.answers import (
     truth_of,
 )
 from twilio_campaigns.simulator.clock import Clock
+from twilio_campaigns.simulator.faults import FaultDealer
 from twilio_campaigns.simulator.intake import create, read_request, receive
 from twilio_campaigns.simulator.lists import list_page
 from twilio_campaigns.simulator.store import Store
@@ -40,21 +41,26 @@ class Account:
         self.clock = Clock(config.speed, config.started_at)
         self.created_at = self.clock.now()
         self.calls: Counter[str] = Counter()
+        self.faults = FaultDealer(config.faults, config.seed)
         self._credentials = [
             _basic(user, secret) for user, secret in {config.account_sid: config.auth_token, **config.api_keys}.items()
         ]
         self.reset()
 
     def reset(self) -> None:
-        """Forget every message."""
+        """Forget every message; the clock runs on, the shares of faults stay and are drawn from the beginning."""
         self.store = Store(self.config.seed, self.config.list_lag_seconds)
         self.calls.clear()
+        self.faults.restart()
 
     def check(self, account_sid: str, authorization: str | None) -> None:
         """Check credentials.
 
         :raises TwilioError: 401 with code 20003, as for any account that is not the caller's.
         """
+        if self.faults.faults.revoked:
+            self.faults.dealt["revoked"] += 1
+            raise TwilioError(20003, 401)
         given = (authorization or "").encode()
         known = any(compare_digest(given, valid) for valid in self._credentials)
         if not known or account_sid != self.sid:
@@ -76,15 +82,23 @@ class Account:
             "subresource_uris": {"messages": f"{base}/Messages.json"},
         }
 
-    def create(self, form: Mapping[str, list[str]]) -> dict[str, Any]:
-        """Create a message."""
+    def create(self, form: Mapping[str, list[str]], fault: str | None = None) -> dict[str, Any]:
+        """Create a message.
+
+        :param fault: name of what goes wrong with the answer.
+        """
         now = self.clock.now()
         message = create(self.store, self.config, read_request(form, now), now)
+        message.fault = fault
         return message_resource(message, self.sid, now)
 
     def fetch(self, sid: str) -> dict[str, Any]:
-        """Render one message."""
-        return message_resource(self.message(sid), self.sid, self.clock.now())
+        """Render one message, unless it is too young to be found."""
+        message, now = self.message(sid), self.clock.now()
+        if now - message.created_at < self.faults.faults.young_404_seconds:
+            self.faults.dealt["young_404"] += 1
+            raise NotFoundError
+        return message_resource(message, self.sid, now)
 
     def page(self, query: Mapping[str, str], path: str) -> dict[str, Any]:
         """Render one page."""
@@ -176,13 +190,14 @@ class Account:
         return [truth_of(message, now) for message in self.store]
 
     def stats(self) -> dict[str, Any]:
-        """Count messages by status, and calls by kind."""
+        """Count messages by status, calls by kind, and faults dealt by name."""
         now = self.clock.now()
         return {
             "now": datetime.fromtimestamp(now, UTC).isoformat(),
             "messages": len(self.store),
             "by_status": dict(Counter(message.status_at(now) for message in self.store)),
             "calls": dict(self.calls),
+            "faults": dict(self.faults.dealt),
         }
 
     def _media(self, message: Message, number: int) -> dict[str, Any]:

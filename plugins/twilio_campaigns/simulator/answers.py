@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
@@ -23,6 +24,9 @@ MESSAGES: Final = {
     20007: "PageSize must be between 1 and 1000",
     20009: "The message is not in a final state",
     20404: "The requested resource was not found",
+    20429: "Too Many Requests",
+    20500: "Internal Server Error",
+    20503: "Service Unavailable",
     21211: "The 'To' number is not a valid phone number",
     21212: "The 'From' number is not a valid sender",
     21408: "Sending to this region is not enabled for the account",
@@ -48,13 +52,20 @@ MESSAGES: Final = {
 }
 
 
-class TwilioError(Exception):
-    """An answer with one of Twilio's error codes."""
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
-    def __init__(self, code: int, status: int = 400) -> None:
+
+class TwilioError(Exception):
+    """An answer with one of Twilio's error codes.
+
+    :param retry_after: seconds that the answer asks to wait.
+    """
+
+    def __init__(self, code: int, status: int = 400, retry_after: int | None = None) -> None:
         super().__init__(code)
         self.code = code
         self.status = status
+        self.retry_after = retry_after
 
     def body(self) -> dict[str, Any]:
         """Give the error as Twilio writes it."""
@@ -75,13 +86,17 @@ class NotFoundError(TwilioError):
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401
     """Give a JSON answer."""
-    body = json.dumps(content, separators=(",", ":")).encode()
-    return Response(body, status, dict(headers or {}), "application/json")
+    return Response(_ENCODER.encode(content).encode(), status, dict(headers or {}), "application/json")
 
 
 def rfc2822(moment: float) -> str:
     """Write a date as the API does, whole seconds in UTC."""
-    return format_datetime(datetime.fromtimestamp(int(moment), UTC))
+    return _rfc2822(int(moment))
+
+
+@lru_cache(maxsize=4096)
+def _rfc2822(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
 def iso(moment: float | None) -> str | None:
@@ -138,4 +153,5 @@ def truth_of(message: Message, now: float) -> dict[str, Any]:
         "final_at": iso(message.begins_at + final) if final is not None else None,
         "price": f"{message.price:.5f}",
         "priced_at": iso(message.begins_at + message.life.priced),
+        "fault": message.fault,
     }

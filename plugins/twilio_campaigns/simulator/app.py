@@ -1,48 +1,39 @@
 """The simulator as an ASGI application: routes and nothing else.
 
-Every request to the API goes through :func:`_api`, which is the place for faults; every change of a message's
-status follows from its :class:`Life`, which is the place from which callbacks can be told.
+Every request to the API goes through :func:`_api`; creates and reads meet their faults in their handlers; every
+change of a message's status follows from its :class:`Life`, which is the place from which callbacks can be told.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 from uuid import uuid4
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from twilio_campaigns.simulator.account import Account
 from twilio_campaigns.simulator.answers import API_VERSION, NotFoundError, TwilioError, answer
+from twilio_campaigns.simulator.control import add_control
+from twilio_campaigns.simulator.meeting import Disconnect, create_under, read_under, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from twilio_campaigns.simulator.config import SimulatorConfig
 
     Handler = Callable[[Account, Request], Awaitable[Response]]
+    Endpoint = Callable[[Request], Awaitable[Response]]
 
-
-class ClockChange(BaseModel):
-    """What to do to the clock."""
-
-    advance_seconds: Annotated[float, Field(ge=0)] = 0.0
-    speed: Annotated[float, Field(gt=0)] | None = None
-
-
-class Inbound(BaseModel):
-    """What somebody writes to us, in Twilio's names."""
-
-    From: str
-    To: str
-    Body: str
+_CREATE_PATH: Final = re.compile(rf"/{API_VERSION}/Accounts/(?P<account>[^/]+)/Messages\.json")
 
 
 def create_app(config: SimulatorConfig) -> FastAPI:
@@ -50,6 +41,7 @@ def create_app(config: SimulatorConfig) -> FastAPI:
     account = Account(config)
     app = FastAPI(title="Twilio simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.account = account
+    app.state.server = None  # the one that listens for this application, where there is one
     base = f"/{API_VERSION}/Accounts/{{account}}"
     routes: dict[str, dict[str, Handler]] = {
         f"{base}.json": {"GET": _account},
@@ -62,17 +54,40 @@ def create_app(config: SimulatorConfig) -> FastAPI:
     for path, methods in routes.items():
         for method, handler in methods.items():
             app.router.routes.append(Route(path, _api(account, handler), methods=[method]))
-    _add_control(app, account)
+    add_control(app, account)
     app.router.routes.append(Route("/{rest:path}", _api(account, _nothing), methods=["GET", "POST", "DELETE"]))
+    app.add_middleware(_ShortWay, create=_api(account, _create))
     return app
 
 
-def _api(account: Account, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+class _ShortWay:
+    """Lets creates, which are nearly all requests, past middleware and routing: a sixth of the time they take here.
+
+    :param app: takes everything else.
+    :param create: takes creates.
+    """
+
+    def __init__(self, app: ASGIApp, create: Endpoint) -> None:
+        self._app = app
+        self._create = create
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = _CREATE_PATH.fullmatch(scope["path"]) if scope.get("method") == "POST" else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        scope["path_params"] = found.groupdict()
+        response = await self._create(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def _api(account: Account, handler: Handler) -> Endpoint:
     """Wrap a handler in what every answer has: credentials, latency, request id, Twilio's errors."""
+    name = handler.__name__.removeprefix("_")
 
     @wraps(handler)
     async def endpoint(request: Request) -> Response:
-        account.calls[handler.__name__.removeprefix("_")] += 1
+        account.calls[name] += 1
         if account.config.latency_seconds:
             await asyncio.sleep(account.config.latency_seconds)
         try:
@@ -80,37 +95,13 @@ def _api(account: Account, handler: Handler) -> Callable[[Request], Awaitable[Re
                 account.check(request.path_params["account"], request.headers.get("authorization"))
             response = await handler(account, request)
         except TwilioError as error:
-            response = answer(error.body(), error.status)
+            response = refusal(error)
+        except ClientDisconnect:  # in the middle of its request: nothing was processed
+            response = Disconnect()
         response.headers["Twilio-Request-Id"] = f"RQ{uuid4().hex}"
         return response
 
     return endpoint
-
-
-def _add_control(app: FastAPI, account: Account) -> None:
-    """Add what tests and demos use: the truth, the clock, what people write to us."""
-
-    @app.get("/_simulator/messages")
-    def messages() -> dict[str, Any]:
-        return {"messages": account.truth()}
-
-    @app.get("/_simulator/stats")
-    def stats() -> dict[str, Any]:
-        return account.stats()
-
-    @app.post("/_simulator/reset")
-    def reset() -> dict[str, Any]:
-        account.reset()
-        return account.stats()
-
-    @app.post("/_simulator/clock")
-    def clock(change: ClockChange) -> dict[str, Any]:
-        account.clock.change(advance_seconds=change.advance_seconds, speed=change.speed)
-        return account.stats()
-
-    @app.post("/_simulator/inbound")
-    def inbound(message: Inbound) -> dict[str, Any]:
-        return account.receive(message.From, message.To, message.Body)
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -122,14 +113,32 @@ async def _account(account: Account, _request: Request) -> Response:
 
 
 async def _create(account: Account, request: Request) -> Response:
-    return answer(account.create(await _form(request)), 201)
+    form = await _form(request)
+    fault = account.faults.for_create()
+    if fault is None:
+        return await _process(account, form)
+    return await create_under(fault, account, request, lambda: _process(account, form, fault))
+
+
+async def _process(account: Account, form: dict[str, list[str]], fault: str | None = None) -> Response:
+    slow = account.faults.faults.slow_media_seconds
+    if slow and "MediaUrl" in form:
+        account.faults.dealt["slow_media"] += 1
+        await asyncio.sleep(slow)
+    return answer(account.create(form, fault), 201)
 
 
 async def _list(account: Account, request: Request) -> Response:
+    fault = account.faults.for_read()
+    if fault is not None:
+        return read_under(fault)
     return answer(account.page(request.query_params, request.url.path))
 
 
 async def _fetch(account: Account, request: Request) -> Response:
+    fault = account.faults.for_read()
+    if fault is not None:
+        return read_under(fault)
     return answer(account.fetch(request.path_params["sid"]))
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from twilio_campaigns.simulator.faults import Faults
+
 DEFAULT_ACCOUNT: Final = "AC" + "0" * 31 + "1"
 
 
@@ -15,7 +17,7 @@ class SimulatorConfig(BaseModel):
     :param account_sid: the account; others do not exist.
     :param auth_token: its Auth Token.
     :param api_keys: further credentials, ``SK…`` to secret.
-    :param seed: lives and SIDs follow from it.
+    :param seed: lives, SIDs and faults follow from it.
     :param speed: simulated seconds per real second, for everything.
     :param life_speed: how many times faster than in reality messages live; dates stay on the clock.
     :param started_at: the clock's first moment; now when empty.
@@ -23,6 +25,7 @@ class SimulatorConfig(BaseModel):
     :param opted_out_share: share of people who have written STOP: refused with 21610, or failed where a Messaging
         Service sends.
     :param latency_seconds: added to every answer.
+    :param faults: what goes wrong on purpose; nothing at first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,3 +40,4 @@ class SimulatorConfig(BaseModel):
     list_lag_seconds: Annotated[float, Field(ge=0)] = 0.0
     opted_out_share: Annotated[float, Field(ge=0, le=1)] = 0.003
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0
+    faults: Faults = Faults()

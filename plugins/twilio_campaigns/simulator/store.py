@@ -23,6 +23,7 @@ class Message:
 
     :param begins_at: when its life begins: creation, or `SendAt` of a scheduled one.
     :param picked_later: whether a Messaging Service picks the sender, which shows once the message is queued.
+    :param fault: name of the fault that its create met.
     """
 
     sid: str
@@ -40,6 +41,7 @@ class Message:
     canceled_at: float | None = None
     touched_at: float = 0.0
     feedback: str | None = None
+    fault: str | None = None
     deleted_media: set[int] = field(default_factory=set)
 
     @property
@@ -116,6 +118,14 @@ _sent_key = attrgetter("sent_at", "sid")
 _created_key = attrgetter("created_at", "sid")
 
 
+def _take_in(messages: list[Message], message: Message) -> None:
+    """Keep the order of creation; nearly always the last one made is the last one."""
+    if messages and _created_key(message) < _created_key(messages[-1]):
+        insort(messages, message, key=_created_key)
+    else:
+        messages.append(message)
+
+
 class Store:
     """All messages of the account.
 
@@ -154,8 +164,8 @@ class Store:
     def add(self, message: Message) -> None:
         """Take a message in."""
         self._by_sid[message.sid] = message
-        insort(self._by_to[message.to], message, key=_created_key)
-        insort(self._by_created, message, key=_created_key)
+        _take_in(self._by_to[message.to], message)
+        _take_in(self._by_created, message)
         if message.sent_at < FOREVER:
             insort(self._by_sent, message, key=_sent_key)
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from psycopg.types.json import Jsonb
 
 from twilio_campaigns.domain.exceptions import TransientError
+from twilio_campaigns.domain.forecast import Forecast
 from twilio_campaigns.domain.status import RunState
+from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.connection import scalar
+from twilio_campaigns.warehouse.throughput import parts_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +50,9 @@ class FreezePlan:
     :param send_within: rows may be claimed for this long after the freeze.
     :param repeat_after: whoever had this campaign more recently than this is left out.
     :param batch_size: rows per batch, or `None` for a size that follows the audience.
+    :param parts_per_second: at which the sender is handed messages.
+    :param released_per_second: at which Twilio passes them on.
+    :param validity: when Twilio gives up on a queued message; `None` for Twilio's own limit.
     """
 
     connection: str
@@ -58,6 +64,9 @@ class FreezePlan:
     send_within: timedelta
     repeat_after: timedelta
     batch_size: int | None
+    parts_per_second: float
+    released_per_second: float
+    validity: timedelta | None
 
 
 _OPEN_RUN: Final = """
@@ -66,11 +75,13 @@ values (%(run_key)s, %(campaign_id)s, %(logical_date)s, %(dag_id)s, %(dag_run_id
 on conflict (run_key) do nothing
 """
 
-# Judged here and nowhere else: neither a retry nor a resumed run is judged again once it is frozen.
+# Judged here and nowhere else: neither a retry nor a resumed run is judged again once it is frozen, nor one that
+# somebody decided to send late.
 _JUDGE_LATENESS: Final = """
 update campaign_runs
 set state = 'too_late', audience_rows = 0, finished_at = now()
 where run_key = %(run_key)s and state = 'freezing' and logical_date < now() - %(max_lateness)s
+  and lateness_waived_at is null
 """
 
 _COPY: Final = """
@@ -148,6 +159,11 @@ select message_key, %(run_key)s, %(campaign_id)s, %(connection)s, customer_id, i
 from keyed, sized
 """
 
+_PLANNED: Final = """
+select count(*) as messages, coalesce(sum(estimated_parts), 0) as parts
+from messages where run_key = %s and send_state = 'planned'
+"""
+
 _BATCHES: Final = """
 select distinct batch_no from messages
 where run_key = %s and batch_no is not null
@@ -198,23 +214,32 @@ class AudienceStore:
                         r.skip_reason,
                     )
                 )
+        reached(Step.STAGED)
 
-    def freeze(self, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> RunState:
+    def freeze(self, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> Forecast | None:
         """Turn the staged rows into ledger rows, all at once; nothing happens to a run that is frozen already.
 
         Two runs of a campaign freeze one after the other, so that the second one sees whom the first one has.
 
         :param staged: how many rows were staged.
+        :return: what sending will take; `None` where somebody else froze the run meanwhile, or stopped it.
+        :raises AudienceError: when the audience could not be reached in time; nothing is written then.
         :raises TransientError: when they are not all there: a server that crashed has emptied the staging table.
         """
         with self._warehouse.transaction() as connection:
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (run.campaign_id,))
             connection.execute("select from campaign_runs where run_key = %s for update", (run.run_key,))
             _open(connection, run, plan.max_lateness)
-            if _state(connection, run.run_key) is RunState.FREEZING:
-                self._write(connection, run, freeze_id, plan, staged)
+            is_ours = _state(connection, run.run_key) is RunState.FREEZING
+            forecast = self._write(connection, run, freeze_id, plan, staged) if is_ours else None
             connection.execute("delete from audience_staging where freeze_id = %s", (freeze_id,))
-            return _state(connection, run.run_key)
+            reached(Step.FREEZING)
+        return forecast
+
+    def state(self, run_key: str) -> RunState:
+        """Give the state of a run that was opened."""
+        with self._warehouse.transaction() as connection:
+            return _state(connection, run_key)
 
     def discard(self, freeze_id: UUID) -> None:
         """Forget what an interrupted freeze staged, and what others left behind more than a day ago."""
@@ -230,7 +255,7 @@ class AudienceStore:
             return [row["batch_no"] for row in connection.execute(_BATCHES, (run_key,))]
 
     @staticmethod
-    def _write(connection: Connection, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> None:
+    def _write(connection: Connection, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> Forecast:
         found = scalar(connection, "select count(*) from audience_staging where freeze_id = %s", freeze_id)
         if found != staged:
             raise TransientError(
@@ -259,6 +284,20 @@ class AudienceStore:
             "update campaign_runs set state = 'sending', spec = %s, audience_rows = %s where run_key = %s",
             (Jsonb(plan.spec), written, run.run_key),
         )
+        return _forecast(connection, run.run_key, plan)
+
+
+def _forecast(connection: Connection, run_key: str, plan: FreezePlan) -> Forecast:
+    row = connection.execute(_PLANNED, (run_key,)).fetchone() or {}
+    forecast = Forecast(
+        messages=row["messages"],
+        parts=row["parts"],
+        parts_ahead=parts_ahead(connection, plan.sender, besides=run_key),
+        parts_per_second=plan.parts_per_second,
+        released_per_second=plan.released_per_second,
+    )
+    forecast.check(send_within=plan.send_within, validity=plan.validity)
+    return forecast
 
 
 def _open(connection: Connection, run: Run, max_lateness: timedelta) -> None:

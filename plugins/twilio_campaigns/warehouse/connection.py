@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, LiteralString, Self, cast
+from typing import TYPE_CHECKING, Any, Final, LiteralString, Self, cast
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Connection = psycopg.Connection[dict[str, Any]]
+
+#: How libpq begins to say that a setting itself is wrong, before or while it connects (fe-connect.c).
+_WRONG_SETTING: Final = re.compile(
+    r'\binvalid (?:"?\w+"? value: "|integer value "|port number: "|SSL protocol version range)'
+)
+_PORTS: Final = re.compile(r"[\d,]*", re.ASCII)
 
 
 def libpq_url(url: str) -> str:
@@ -38,15 +45,22 @@ def libpq_url(url: str) -> str:
     # Airflow keeps its own hints in the query; libpq refuses words it does not know.
     query = "&".join(item for item in parts.query.split("&") if item and not item.startswith(("cursor=", "__extra__")))
     read = f"postgresql://{parts.netloc}{parts.path}{query and f'?{query}'}"
-    try:
-        conninfo_to_dict(read)
-    except psycopg.ProgrammingError:
-        # libpq's own words would show a password.
+    # libpq's own words would show a password.
+    if "@" in parts.path or not _is_readable(read):
         raise ConfigurationError(
             "The warehouse's URL cannot be read. Percent-encode special characters in user, password and database: "
             "postgresql://user:p%40ss@host:5432/database."
-        ) from None
+        )
     return read
+
+
+def _is_readable(url: str) -> bool:
+    """Whether libpq reads it, and does not take half of a password with a slash in it for the port."""
+    try:
+        port = conninfo_to_dict(url).get("port")
+    except psycopg.ProgrammingError:
+        return False
+    return _PORTS.fullmatch(str(port or "")) is not None
 
 
 def is_libpq_parameter(name: str) -> bool:
@@ -70,11 +84,55 @@ def away(url: str, reason: object) -> TransientError:
 
     :param reason: why, of which the first line is shown; libpq adds one for every address that it tried.
     """
-    first = next(iter(str(reason).splitlines()), "").rstrip(".") or "no answer"
     return TransientError(
-        f"The warehouse at {redacted(url)} cannot be reached: {first}. "
+        f"The warehouse at {redacted(url)} cannot be reached: {_first_line(reason)}. "
         "Check that it runs, and the host, port, database, user and password of its connection."
     )
+
+
+def connect(url: str) -> psycopg.Connection:
+    """Connect to a database.
+
+    :param url: as :func:`libpq_url` gives it.
+    :raises ConfigurationError: when a setting of the URL has a value that no retry makes right.
+    :raises TransientError: when the database cannot be reached.
+    """
+    try:
+        return psycopg.connect(url)
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        if not is_wrong_setting(error):
+            raise away(url, error) from error
+        raise ConfigurationError(
+            f"The warehouse at {redacted(url)} cannot be reached: {_first_line(error)}. "
+            "Correct this setting of its connection."
+        ) from error
+
+
+def is_wrong_setting(error: BaseException | None) -> bool:
+    """Whether no connection was made because of a setting's value, and not because of the server or the way to it.
+
+    In doubt it is not: libpq gives no code, and only its words tell.
+    """
+    # psycopg checks some settings itself, before it asks libpq.
+    return isinstance(error, psycopg.ProgrammingError) or _WRONG_SETTING.search(_first_line(error)) is not None
+
+
+def forbidden(url: str, error: BaseException, remedy: str) -> ConfigurationError:
+    """Word that the user of a database lacks a right.
+
+    :param error: PostgreSQL's, of which the first line is shown.
+    :param remedy: what to grant, or who else may do it.
+    """
+    return ConfigurationError(f"The user of {redacted(url)} may not do this: {_first_line(error)}. {remedy}")
+
+
+def grant(schema: str) -> str:
+    """Word which rights the tasks need on our schema."""
+    return f"Grant it usage on schema {schema!r}, and select, insert, update and delete on all tables in it."
+
+
+def _first_line(reason: object) -> str:
+    return next(iter(str(reason).splitlines()), "").rstrip(".") or "no answer"
 
 
 class Warehouse:
@@ -135,6 +193,7 @@ class Warehouse:
     def transaction(self) -> Iterator[Connection]:
         """Borrow a connection for one transaction; commit on success, roll back on an error.
 
+        :raises ConfigurationError: when the user lacks a right.
         :raises TransientError: when the database cannot be reached.
         """
         self._pool.open()
@@ -146,6 +205,8 @@ class Warehouse:
         except (psycopg.OperationalError, ReadOnlySqlTransaction) as error:
             # Read-only: a standby, or a primary that is being replaced; it is one again in a moment.
             raise TransientError(f"The warehouse broke off: {error}".strip()) from error
+        except InsufficientPrivilege as error:
+            raise forbidden(self.url, error, grant(self.schema)) from error
 
     def now(self) -> datetime:
         """Tell the time: the database's clock dates everything."""
@@ -158,7 +219,7 @@ def create_database(url: str) -> bool:
 
     The server is asked through its database `postgres`, as PostgreSQL's own `createdb` does.
 
-    :raises ConfigurationError: when the URL names no database, or its user may not create one.
+    :raises ConfigurationError: when the URL names no database or has a wrong setting, or its user may not create one.
     :raises TransientError: when the server cannot be reached.
     """
     wanted = libpq_url(url)
@@ -166,14 +227,13 @@ def create_database(url: str) -> bool:
     if not name:
         raise ConfigurationError(f"{redacted(wanted)} names no database. Add one: postgresql://host:port/warehouse.")
     try:
-        with psycopg.connect(make_conninfo(wanted, dbname="postgres"), autocommit=True) as connection:
+        with connect(make_conninfo(wanted, dbname="postgres")) as connection:
+            connection.autocommit = True
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(str(name))))
     except psycopg.errors.DuplicateDatabase:
         return False
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigurationError(
-            f"The user of {redacted(wanted)} may not create databases. Create {name!r} as an administrator."
-        ) from error
+    except InsufficientPrivilege as error:
+        raise forbidden(wanted, error, f"Create {name!r} as an administrator.") from error
     except psycopg.OperationalError as error:
         raise away(wanted, error) from error
     return True
@@ -181,5 +241,9 @@ def create_database(url: str) -> bool:
 
 def scalar(connection: Connection, query: LiteralString, *args: Any) -> Any:  # noqa: ANN401 - any SQL type
     """Give the first column of the first row, or ``None``."""
-    row = connection.execute(query, args).fetchone()
+    return scalar_of(connection.execute(query, args).fetchone())
+
+
+def scalar_of(row: dict[str, Any] | None) -> Any:  # noqa: ANN401 - any SQL type
+    """Give a row's first column; ``None`` if there is no row."""
     return next(iter(row.values())) if row else None

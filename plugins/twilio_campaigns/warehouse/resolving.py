@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from twilio_campaigns.domain.ledger import least
 from twilio_campaigns.domain.resolving import LOOKUPS, Doubt, decide
-from twilio_campaigns.warehouse.connection import scalar
-from twilio_campaigns.warehouse.ledger import accept_locked
+from twilio_campaigns.domain.steps import Step, reached
+from twilio_campaigns.warehouse.connection import scalar, scalar_of
+from twilio_campaigns.warehouse.outcomes import accept_locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 # A row is looked up once as soon as it is unknown, and then from the moment at which absence counts, a gap apart.
 _DUE: Final = """
-select to_number
+select to_number, min(claimed_at) as claimed_at
 from messages
 where send_state = 'unknown' and connection = %(connection)s
   and (%(run_key)s::text is null or run_key = %(run_key)s)
@@ -49,10 +51,23 @@ where run_key = %(run_key)s
        or ({_MAY_BE_FREED}))
 """  # noqa: S608 - built of constants
 
+# What Twilio was found not to have; and all that a run still has to send that somebody paused and let go on: its own
+# sending tasks have ended by then.
 _SEND_AGAIN: Final = """
-select distinct batch_no from messages
-where run_key = %(run_key)s and send_state = 'planned' and lookups >= %(lookups)s
-order by batch_no
+select distinct m.batch_no
+from messages as m
+join campaign_runs as r using (run_key)
+where m.run_key = %(run_key)s and m.send_state = 'planned' and r.state = 'sending'
+  and (m.lookups >= %(lookups)s or r.resumed_at is not null)
+order by m.batch_no
+"""
+
+_WAITS_FOR_RESUMPTION: Final = """
+select now() + %(wait)s as look_at
+from campaign_runs as r
+where r.run_key = %(run_key)s and r.state = 'paused'
+  and exists (select from messages as m
+              where m.run_key = r.run_key and m.send_state = 'planned' and m.send_before > now())
 """
 
 # A message of the newest day that lists must show by now: if they do not, they are late and prove nothing. By the day,
@@ -68,6 +83,7 @@ limit 1
 
 _DOUBTS: Final = """
 select m.message_key, m.run_key, m.send_state, m.body, m.claimed_at, m.resolve_after, m.lookups, m.looked_up_at,
+       greatest(m.claimed_at, m.resolve_after - %(list_lag)s) as posted_by,
        r.spec -> 'sender' ->> 'messaging_service_sid' as messaging_service_sid,
        r.spec -> 'sender' ->> 'from_number' as from_number
 from messages as m
@@ -86,6 +102,7 @@ select message_sid from stray_messages where message_sid = any(%(sids)s)
 _NOTE: Final = """
 update messages
 set looked_up_at = now(),
+    undecided_at = case when message_key = any(%(undecided)s) then now() end,
     lookups = case when message_key = any(%(absent)s) then lookups + 1
                    when message_key = any(%(undecided)s) then 0
                    else lookups end
@@ -136,24 +153,32 @@ class ResolveStore:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
 
-    def due_numbers(self, connection_id: str, run_key: str | None, gap: timedelta, limit: int = 1000) -> list[str]:
-        """Give the numbers that are to be looked up now, the oldest claims first.
+    def due_numbers(
+        self, connection_id: str, run_key: str | None, gap: timedelta, limit: int = 5000
+    ) -> dict[str, datetime]:
+        """Give the numbers that are to be looked up now, the oldest claims first, each with its oldest claim.
 
         :param run_key: only this run's; `None`: every campaign's.
         """
         parameters = {"connection": connection_id, "run_key": run_key, "gap": gap, "limit": limit}
         with self._warehouse.transaction() as connection:
-            return [row["to_number"] for row in connection.execute(_DUE, parameters)]
+            return {row["to_number"]: row["claimed_at"] for row in connection.execute(_DUE, parameters)}
 
-    def next_look_at(self, run_key: str, lease: timedelta, gap: timedelta) -> datetime | None:
-        """Say when a row of the run is to be looked at next; `None` if none is in doubt that could still be sent."""
-        parameters = {"run_key": run_key, "lease": lease, "gap": gap, "lookups": LOOKUPS}
+    def next_look_at(
+        self, run_key: str, *, lease: timedelta, gap: timedelta, paused_wait: timedelta
+    ) -> datetime | None:
+        """Say when the run is to be looked at next: a row that is in doubt, or whether somebody resumed it.
+
+        :return: `None` if nothing is in doubt or waits that could still be sent.
+        """
+        parameters = {"run_key": run_key, "lease": lease, "gap": gap, "lookups": LOOKUPS, "wait": paused_wait}
         with self._warehouse.transaction() as connection:
-            row = connection.execute(_NEXT_LOOK, parameters).fetchone()
-        return row["min"] if row else None
+            doubtful = scalar_of(connection.execute(_NEXT_LOOK, parameters).fetchone())
+            paused = scalar_of(connection.execute(_WAITS_FOR_RESUMPTION, parameters).fetchone())
+        return least(doubtful, paused)
 
     def batches_to_send_again(self, run_key: str) -> list[int]:
-        """Give the batches with rows that Twilio was found not to have and that are planned again."""
+        """Give the batches with rows that Twilio was found not to have, or that a resumed run still has to send."""
         parameters = {"run_key": run_key, "lookups": LOOKUPS}
         with self._warehouse.transaction() as connection:
             return [row["batch_no"] for row in connection.execute(_SEND_AGAIN, parameters)]
@@ -171,6 +196,7 @@ class ResolveStore:
         seen: Sequence[Observation],
         *,
         absence_counts: bool,
+        list_lag: timedelta,
         lease: timedelta,
         gap: timedelta,
         window: timedelta,
@@ -178,12 +204,14 @@ class ResolveStore:
         """Decide about every doubtful row of one number, in one transaction.
 
         :param seen: every message to the number that Twilio lists.
+        :param list_lag: a row's `resolve_after` lies so long after the last moment at which it may have been claimed.
         """
+        parameters = {"number": number, "connection": connection_id, "list_lag": list_lag}
         with self._warehouse.transaction() as connection:
             connection.execute(
                 "select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"resolve {connection_id} {number}",)
             )
-            rows = connection.execute(_DOUBTS, {"number": number, "connection": connection_id}).fetchall()
+            rows = connection.execute(_DOUBTS, parameters).fetchall()
             if any(row["send_state"] == "claimed" for row in rows):
                 return Resolved(waiting=1)
             verdict = decide(
@@ -194,12 +222,18 @@ class ResolveStore:
                 gap=gap,
                 absence_counts=absence_counts,
             )
-            return _write(connection, [row["message_key"] for row in rows], verdict, window)
+            resolved = _write(connection, [row["message_key"] for row in rows], verdict, window)
+            reached(Step.RESOLVING)
+        reached(Step.RESOLVED)
+        return resolved
 
     def free(self, run_key: str) -> int:
         """Plan again what was looked up often enough without a trace, if the campaign wants it; give how many."""
         with self._warehouse.transaction() as connection:
-            return connection.execute(_FREE, {"run_key": run_key, "lookups": LOOKUPS}).rowcount
+            freed = connection.execute(_FREE, {"run_key": run_key, "lookups": LOOKUPS}).rowcount
+        if freed:
+            reached(Step.FREED)
+        return freed
 
 
 def _unowned(connection: Connection, seen: Sequence[Observation]) -> list[Observation]:
@@ -214,6 +248,7 @@ def _doubt(row: Mapping[str, Any]) -> Doubt:
         messaging_service_sid=row["messaging_service_sid"],
         from_number=row["from_number"],
         claimed_at=row["claimed_at"],
+        posted_by=row["posted_by"],
         resolve_after=row["resolve_after"],
         lookups=row["lookups"],
         looked_up_at=row["looked_up_at"],

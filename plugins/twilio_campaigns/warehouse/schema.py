@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.exceptions import ConfigurationError
-from twilio_campaigns.warehouse.connection import away, libpq_url, redacted
+from twilio_campaigns.warehouse.connection import away, connect, forbidden, grant, libpq_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,11 @@ def upgrade(url: str, schema: str = "messaging") -> str:
     of ours, so PostgreSQL refuses that and the whole upgrade is rolled back with its message.
 
     :return: the revision that the schema now has.
+    :raises ConfigurationError: when the user may not do this, or a setting of the connection is wrong.
     :raises TransientError: when the database cannot be reached.
     """
-    with _connected(url, schema) as connection, _config(connection, schema) as config:
+    remedy = f"Run it as the database's owner, or grant create on the database and on schema {schema!r}."
+    with _connected(url, schema, remedy) as connection, _config(connection, schema) as config:
         connection.execute(text("select pg_advisory_xact_lock(hashtext('twilio_campaigns upgrade'))"))
         connection.execute(text(f'create schema if not exists "{schema}"'))
         command.upgrade(config, "head")
@@ -47,10 +49,11 @@ def upgrade(url: str, schema: str = "messaging") -> str:
 def require_current(url: str, schema: str = "messaging") -> None:
     """Check that the schema has this package's version.
 
-    :raises ConfigurationError: with the remedy when it lacks the tables or is older or newer.
+    :raises ConfigurationError: with the remedy when it lacks the tables or is older or newer, when the user may not
+        see that, or when a setting of the connection is wrong.
     :raises TransientError: when the database cannot be reached.
     """
-    with _connected(url, schema) as connection, _config(connection, schema) as config:
+    with _connected(url, schema, grant(schema)) as connection, _config(connection, schema) as config:
         head = ScriptDirectory.from_config(config).get_current_head()
         table = connection.scalar(text("select to_regclass('schema_version')"))
         found = connection.scalar(text("select version_num from schema_version")) if table else None
@@ -63,9 +66,9 @@ def require_current(url: str, schema: str = "messaging") -> None:
 
 
 @contextmanager
-def _connected(url: str, schema: str) -> Iterator[Connection]:
+def _connected(url: str, schema: str, remedy: str) -> Iterator[Connection]:
     address = libpq_url(url)
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(address), poolclass=NullPool)
     try:
         with engine.begin() as connection:
             connection.execute(text(f"set local search_path to \"{schema}\"; set local TimeZone to 'UTC'"))
@@ -77,10 +80,7 @@ def _connected(url: str, schema: str) -> Iterator[Connection]:
     except ProgrammingError as error:
         if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise
-        raise ConfigurationError(
-            f"The user of {redacted(address)} may not do this: {str(error.orig).splitlines()[0]}. Run it as the "
-            f"database's owner, or grant create on the database and on schema {schema!r}."
-        ) from error
+        raise forbidden(address, error.orig, remedy) from error
     finally:
         engine.dispose()
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, TIMESTAMP
 
 from twilio_campaigns.domain.status import RunState, SendState, Status
 
@@ -58,6 +58,11 @@ campaign_runs = Table(
     Column("state", Text, nullable=False),
     Column("created_at", Moment, nullable=False, server_default=text("now()")),
     Column("finished_at", Moment, comment="When no row of the run was left to send."),
+    Column("state_reason", Text, comment="Why somebody or something changed the state last."),
+    Column("state_changed_by", Text, comment="A person's name, or circuit_breaker."),
+    Column("state_changed_at", Moment),
+    Column("resumed_at", Moment, comment="When it last went on after a pause, or was sent late on purpose."),
+    Column("lateness_waived_at", Moment, comment="When somebody decided to send it although it came too late."),
     CheckConstraint(_one_of("state", RunState), name="state"),
     comment="One row per campaign run: one DAG run's sending. Counts are in the views.",
 )
@@ -99,6 +104,7 @@ messages = Table(
         comment="Look-ups in a row that found no trace of it at Twilio.",
     ),
     Column("looked_up_at", Moment, comment="Last look-up of a message whose answer got lost."),
+    Column("undecided_at", Moment, comment="Last look-up that found messages which it might be, and could not tell."),
     Column("message_sid", Text, unique=True, comment="Twilio's id."),
     Column("sid_source", Text, comment="answer, callback or lookup."),
     Column("accepted_at", Moment, comment="Twilio's date_created."),
@@ -249,6 +255,16 @@ sender_throughput = Table(
     Column("sender", Text, primary_key=True),
     Column("next_free_at", Moment, nullable=False, comment="Everything before it is reserved."),
     comment="Reservations of sending capacity, shared by all tasks and workers.",
+)
+
+sender_shares = Table(
+    "sender_shares",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("run_key", Text, primary_key=True),
+    Column("served", INTERVAL, nullable=False, comment="Capacity that the run has had, as time of the sender."),
+    Column("asked_at", Moment, nullable=False, comment="When it last asked for capacity."),
+    comment="Which run's turn it is where several share a sender.",
 )
 
 reconcile_days = Table(

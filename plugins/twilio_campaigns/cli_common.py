@@ -1,0 +1,69 @@
+"""What all commands share: where they print, how they fail, how they reach the warehouse."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from twilio_campaigns.domain.exceptions import TwilioCampaignsError
+from twilio_campaigns.domain.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twilio_campaigns.warehouse.connection import Warehouse
+
+# Soft wrap: a line that is read by a program or a log stays one line.
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="PostgreSQL URL; else AIRFLOW_CONN_WAREHOUSE_DEFAULT is used."),
+]
+
+
+@contextmanager
+def errors_to_stderr() -> Iterator[None]:
+    """Say what a person can mend on standard error, without a traceback, and end with exit code 1."""
+    try:
+        yield
+    except Exception as error:
+        said = _explain(error)
+        if said is None:
+            raise
+        err.print(said, style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+def _explain(error: Exception) -> str | None:
+    """Word what a person can mend; `None` for what is a fault of this program and deserves its traceback."""
+    if isinstance(error, TwilioCampaignsError):
+        return str(error)
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    if isinstance(error, AirflowNotFoundException):
+        return f"{error}. Set AIRFLOW_CONN_<ID> in the environment; for the warehouse --database-url does as well."
+    return None
+
+
+@contextmanager
+def open_warehouse(database_url: str | None) -> Iterator[tuple[Warehouse, Settings]]:
+    """Open the warehouse that the options or the environment name, if it has this version's tables."""
+    settings = Settings.from_environ(os.environ)
+    if database_url:
+        from twilio_campaigns.warehouse.connection import Warehouse
+        from twilio_campaigns.warehouse.schema import require_current
+
+        require_current(database_url, settings.db_schema)
+        warehouse = Warehouse(database_url, settings.db_schema)
+    else:
+        from twilio_campaigns.hooks.warehouse import WarehouseHook
+
+        warehouse = WarehouseHook(settings=settings).get_conn()
+    with warehouse:
+        yield warehouse, settings

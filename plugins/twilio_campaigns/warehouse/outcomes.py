@@ -1,0 +1,190 @@
+"""What becomes of claimed rows: the statements that write it, on rows that the caller has locked (PROTOCOLS S4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Final, cast
+
+from twilio_campaigns.domain.errors import ErrorClass, error_entry
+from twilio_campaigns.domain.ledger import EventDraft
+from twilio_campaigns.domain.message import Observation, event_id
+from twilio_campaigns.domain.status import Source, Status
+from twilio_campaigns.warehouse.connection import scalar
+from twilio_campaigns.warehouse.events import apply_locked, write_events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from twilio_campaigns.warehouse.connection import Connection
+
+_ACCEPT: Final = """
+update messages as m
+set send_state = 'accepted',
+    message_sid = o.sid,
+    sid_source = %(sid_source)s,
+    accepted_at = o.accepted_at,
+    tracked_on = (o.accepted_at at time zone 'UTC')::date,
+    tracking_closes_at = o.accepted_at + %(window)s,
+    resolve_after = null
+from unnest(%(keys)s::uuid[], %(sids)s::text[], %(accepted_at)s::timestamptz[])
+     as o(message_key, sid, accepted_at)
+where m.message_key = o.message_key
+"""
+
+_REFUSE: Final = """
+update messages as m
+set send_state = 'enqueue_failed', status = 'enqueue_failed', status_code = o.code, final_at = now(),
+    resolve_after = null
+from unnest(%(keys)s::uuid[], %(codes)s::int[]) as o(message_key, code)
+where m.message_key = o.message_key
+"""
+
+# A number that came back in the meantime is suppressed anew: Twilio has just said so.
+_SUPPRESS: Final = """
+insert into suppressions as s (to_number, reason, source)
+select distinct on (m.to_number) m.to_number, o.reason, o.source
+from unnest(%(keys)s::uuid[], %(reasons)s::text[], %(sources)s::text[]) as o(message_key, reason, source)
+join messages as m on m.message_key = o.message_key
+order by m.to_number
+on conflict (to_number) do update
+set reason = excluded.reason, source = excluded.source, suppressed_at = now(), lifted_at = null
+where s.lifted_at is not null
+"""
+
+_REASON: Final = {ErrorClass.OPT_OUT: "opt_out"}
+
+_RELEASE: Final = """
+update messages
+set send_state = 'planned', claim_id = null, claimed_at = null, resolve_after = null
+where message_key = any(%(keys)s)
+"""
+
+_DOUBT: Final = """
+update messages
+set send_state = 'unknown', resolve_after = claimed_at + %(list_lag)s
+where message_key = any(%(keys)s) and send_state = 'claimed'
+"""
+
+_PUT_ASIDE: Final = """
+insert into stray_messages (message_sid, message_key, run_key, to_number, reason)
+select %(sid)s, %(key)s, (select run_key from messages where message_key = %(key)s), %(to_number)s,
+       'accepted for a row that does not carry this claim any more'
+where not exists (select from messages where message_sid = %(sid)s and message_key = %(key)s)
+on conflict (message_sid) do nothing
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of the rows of one claim.
+
+    :param accepted: Twilio's answer, by row.
+    :param refused: Twilio's error code, by row; `None` where its answer had none that we know.
+    :param released: rows that were certainly not taken.
+    :param unknown: rows of which nobody can tell.
+    """
+
+    accepted: Mapping[UUID, Observation]
+    refused: Mapping[UUID, int | None]
+    released: Sequence[UUID]
+    unknown: Sequence[UUID]
+
+    def keys(self) -> list[UUID]:
+        """Every row that these outcomes speak of."""
+        return [*self.accepted, *self.refused, *self.released, *self.unknown]
+
+
+def write_locked(
+    connection: Connection,
+    outcomes: Outcomes,
+    ours: set[UUID],
+    taken: frozenset[str],
+    *,
+    window: timedelta,
+    list_lag: timedelta,
+) -> int:
+    """Write the outcomes of one claim on rows that the caller has locked; give how many SIDs fit none of them.
+
+    :param ours: rows that still carry the claim; the others are left alone.
+    :param taken: SIDs that other rows have.
+    """
+    fitting, stray = _sort_out(outcomes.accepted, ours, taken)
+    accept_locked(connection, fitting, window, "answer")
+    _refuse(connection, {key: code for key, code in outcomes.refused.items() if key in ours})
+    connection.execute(_RELEASE, {"keys": [key for key in outcomes.released if key in ours]})
+    doubtful = [key for key in (*outcomes.unknown, *stray) if key in ours]
+    connection.execute(_DOUBT, {"keys": doubtful, "list_lag": list_lag})
+    return _put_aside(connection, stray)
+
+
+def _sort_out(
+    accepted: Mapping[UUID, Observation], ours: set[UUID], taken: frozenset[str]
+) -> tuple[dict[UUID, Observation], dict[UUID, Observation]]:
+    """Part the answers that fit their row from those that do not: row gone, or SID given away already."""
+    fitting: dict[UUID, Observation] = {}
+    seen = set(taken)
+    for key, observation in accepted.items():
+        if key in ours and observation.sid not in seen:
+            fitting[key] = observation
+            seen.add(observation.sid)
+    return fitting, {key: value for key, value in accepted.items() if key not in fitting}
+
+
+def accept_locked(
+    connection: Connection, accepted: Mapping[UUID, Observation], window: timedelta, sid_source: str
+) -> None:
+    """Give locked rows their SIDs and write their events; inside the caller's transaction."""
+    if not accepted:
+        return
+    connection.execute(
+        _ACCEPT,
+        {
+            "keys": list(accepted),
+            "sids": [observation.sid for observation in accepted.values()],
+            "accepted_at": [observation.created_at.astimezone(UTC) for observation in accepted.values()],
+            "window": window,
+            "sid_source": sid_source,
+        },
+    )
+    apply_locked(connection, list(accepted.values()))
+
+
+def _refuse(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
+    if not refused:
+        return
+    connection.execute(_REFUSE, {"keys": list(refused), "codes": list(refused.values())})
+    now = cast("datetime", scalar(connection, "select now()"))
+    write_events(connection, [failed_draft(key, now, code) for key, code in refused.items()])
+    _suppress(connection, refused)
+
+
+def _suppress(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
+    """Text nobody again whom Twilio says that we must not or cannot text; the error table knows the codes."""
+    entries = {key: entry for key, code in refused.items() if (entry := error_entry(code)) and entry.suppresses}
+    if entries:
+        connection.execute(
+            _SUPPRESS,
+            {
+                "keys": list(entries),
+                "reasons": [_REASON.get(entry.error_class, "bad_number") for entry in entries.values()],
+                "sources": [f"twilio:{entry.code}" for entry in entries.values()],
+            },
+        )
+
+
+def failed_draft(key: UUID, at: datetime, code: int | None) -> EventDraft:
+    """Draft the event of a message that never got a SID."""
+    return EventDraft(event_id(key, Status.ENQUEUE_FAILED), key, Status.ENQUEUE_FAILED, at, Source.SEND, code)
+
+
+def _put_aside(connection: Connection, stray: Mapping[UUID, Observation]) -> int:
+    """Keep answers that fit no row; those that an earlier try of the same record wrote already are no news."""
+    return sum(
+        connection.execute(
+            _PUT_ASIDE, {"sid": observation.sid, "key": key, "to_number": observation.to_number}
+        ).rowcount
+        for key, observation in stray.items()
+    )
