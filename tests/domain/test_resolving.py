@@ -40,7 +40,7 @@ def seen(at=NOON, **changes):
 
 
 def verdict(doubts, candidates, *, now=NOON + LAG, absence_counts=True):
-    return decide(doubts, candidates, now=now, lease=LEASE, gap=GAP, absence_counts=absence_counts)
+    return decide(doubts, candidates, seen_at=now, lease=LEASE, gap=GAP, absence_counts=absence_counts)
 
 
 def test_the_only_message_that_fits_is_adopted():

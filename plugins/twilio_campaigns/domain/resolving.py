@@ -32,6 +32,8 @@ class Doubt:
         forgotten when that was.
     :param resolve_after: from here on absence from Twilio's list is evidence.
     :param lookups: how many look-ups after that moment found nothing.
+    :param is_closed: given up already: nothing becomes of it any more, but a message that may be its own is nobody
+        else's for certain.
     """
 
     key: UUID
@@ -40,9 +42,10 @@ class Doubt:
     from_number: str | None
     claimed_at: datetime
     posted_by: datetime
-    resolve_after: datetime
+    resolve_after: datetime | None
     lookups: int = 0
     looked_up_at: datetime | None = None
+    is_closed: bool = False
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ def decide(
     doubts: Sequence[Doubt],
     candidates: Sequence[Observation],
     *,
-    now: datetime,
+    seen_at: datetime,
     lease: timedelta,
     gap: timedelta,
     absence_counts: bool,
@@ -74,6 +77,7 @@ def decide(
     said the same to one person, and a guess would put one's fate into the other's books.
 
     :param candidates: messages to the number that no row of the ledger owns.
+    :param seen_at: when the candidates were asked for, not when they are decided about.
     :param lease: a claim's; its post can have reached Twilio no later than this after the claim.
     :param gap: two look-ups closer together than this count as one.
     :param absence_counts: false when the list was not read whole, or proved to be late.
@@ -82,13 +86,13 @@ def decide(
     fits = {doubt.key: [c for c in near[doubt.key] if may_be_same_text(doubt.body, c.body)] for doubt in doubts}
     claims = Counter(candidate.sid for found in fits.values() for candidate in found)
     verdict = Verdict()
-    for doubt in doubts:
+    for doubt in (doubt for doubt in doubts if not doubt.is_closed):
         found = fits[doubt.key]
         if len(found) == 1 and claims[found[0].sid] == 1:
             verdict.adopted[doubt.key] = found[0]
         elif near[doubt.key]:
             verdict.undecided.append(doubt.key)
-        elif absence_counts and _counts(doubt, now, gap):
+        elif absence_counts and _counts(doubt, seen_at, gap):
             verdict.absent.append(doubt.key)
     return verdict
 
@@ -104,8 +108,8 @@ def _may_be(doubt: Doubt, candidate: Observation, lease: timedelta) -> bool:
     return same_sender and doubt.claimed_at - SKEW <= candidate.created_at <= doubt.posted_by + lease + SKEW
 
 
-def _counts(doubt: Doubt, now: datetime, gap: timedelta) -> bool:
-    """Whether finding nothing now is a look-up of its own."""
-    if now < doubt.resolve_after:
+def _counts(doubt: Doubt, seen_at: datetime, gap: timedelta) -> bool:
+    """Whether finding nothing then is a look-up of its own."""
+    if doubt.resolve_after is None or seen_at < doubt.resolve_after:
         return False
-    return doubt.lookups == 0 or doubt.looked_up_at is None or now - doubt.looked_up_at >= gap
+    return doubt.lookups == 0 or doubt.looked_up_at is None or seen_at - doubt.looked_up_at >= gap

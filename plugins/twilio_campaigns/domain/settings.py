@@ -77,7 +77,7 @@ class Settings(BaseModel):
     max_wait: Duration = timedelta(minutes=15)
     wait_in_place: Duration = timedelta(minutes=1)
     retry_delay: Duration = timedelta(seconds=30)
-    paused_wait: Duration = timedelta(minutes=1)
+    paused_wait: Duration = timedelta(minutes=2)
     fetch_concurrency: int = Field(default=20, ge=1, le=100)
     young: Duration = timedelta(hours=24)
 

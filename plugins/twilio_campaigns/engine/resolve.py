@@ -45,6 +45,7 @@ class Resolver:
     """
 
     def __init__(self, warehouse: Warehouse, twilio: TwilioGateway, connection_id: str, settings: Settings) -> None:
+        self._warehouse = warehouse
         self._store = ResolveStore(warehouse)
         self._twilio = twilio
         self._connection_id = connection_id
@@ -61,13 +62,15 @@ class Resolver:
         due = await asyncio.to_thread(self._due_numbers, run_key)
         if not due:
             return total
+        # What is read from here on shows at least this moment, however long it takes until it is decided about.
+        seen_at = await asyncio.to_thread(self._warehouse.now)
         numbers = list(due)
         if len(numbers) >= MANY:
-            total.add(await self._adopt_many(due))
+            total.add(await self._adopt_many(due, seen_at))
             numbers = list(await asyncio.to_thread(self._due_numbers, run_key))
         lists_are_current = await self._lists_are_current()
         for resolved in await asyncio.gather(
-            *(self._resolve_number(number, lists_are_current=lists_are_current) for number in numbers)
+            *(self._resolve_number(number, seen_at, lists_are_current=lists_are_current) for number in numbers)
         ):
             total.add(resolved)
         log.info(
@@ -84,7 +87,7 @@ class Resolver:
             )
         return total
 
-    async def _adopt_many(self, due: Mapping[str, datetime]) -> Resolved:
+    async def _adopt_many(self, due: Mapping[str, datetime], seen_at: datetime) -> Resolved:
         """Adopt from the account's list what it shows; whom it does not show is looked up by number afterwards.
 
         Nothing is adopted unless the list was read back to before the oldest claim, messages that were never sent
@@ -93,7 +96,7 @@ class Resolver:
         total = Resolved()
         by_number = await self._messages_since(min(due.values()) - SKEW, round(len(due) * PAGES_PER_NUMBER))
         for number in due.keys() & by_number.keys():
-            total.add(await self._decide(number, by_number[number], absence_counts=False))
+            total.add(await self._decide(number, by_number[number], seen_at, absence_counts=False))
         return total
 
     async def _messages_since(self, moment: datetime, max_pages: int) -> Mapping[str, list[Observation]]:
@@ -118,17 +121,20 @@ class Resolver:
     def _due_numbers(self, run_key: str | None) -> dict[str, datetime]:
         return self._store.due_numbers(self._connection_id, run_key, self._settings.lookup_gap)
 
-    async def _resolve_number(self, number: str, *, lists_are_current: bool) -> Resolved:
+    async def _resolve_number(self, number: str, seen_at: datetime, *, lists_are_current: bool) -> Resolved:
         seen, is_whole = await self._messages_to(number)
-        return await self._decide(number, seen, absence_counts=lists_are_current and is_whole)
+        return await self._decide(number, seen, seen_at, absence_counts=lists_are_current and is_whole)
 
-    async def _decide(self, number: str, seen: Sequence[Observation], *, absence_counts: bool) -> Resolved:
+    async def _decide(
+        self, number: str, seen: Sequence[Observation], seen_at: datetime, *, absence_counts: bool
+    ) -> Resolved:
         reached(Step.LOOKED_UP)
         return await asyncio.to_thread(
             self._store.resolve,
             self._connection_id,
             number,
             seen,
+            seen_at=seen_at,
             absence_counts=absence_counts,
             list_lag=timedelta(seconds=self._twilio.settings.list_lag_seconds),
             lease=self._settings.lease,

@@ -220,14 +220,25 @@ class BatchSender:
         posts: list[asyncio.Task[None]] = []
         try:
             for row in chunk.rows:
-                # Before the wait for its place: whoever waits behind it would otherwise leave all at once later.
-                await self._width.acquire()
-                if self._stopping.is_set() or not await places.take():
-                    self._width.release()
+                if not await self._may_leave(places):
                     break
                 posts.append(asyncio.create_task(self._post(row, until, chunk)))
         finally:
             await self._finish(posts)
+
+    async def _may_leave(self, places: Places) -> bool:
+        """Wait until a request is free, and then for the message's place; `False` if none is to be posted any more.
+
+        In this order: messages that wait with their places behind them would leave all at once later.
+        """
+        await self._width.acquire()
+        may_leave = False
+        try:
+            may_leave = not self._stopping.is_set() and await places.take()
+        finally:
+            if not may_leave:
+                self._width.release()
+        return may_leave
 
     async def _finish(self, posts: list[asyncio.Task[None]]) -> None:
         """Wait for every answer; after :meth:`kill` only for as long as there is, the rest stays unknown.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import aiohttp
 
@@ -234,8 +234,14 @@ def _form(message: OutgoingMessage, status_callback: str | None) -> bytes:
         "ValidityPeriod": message.validity_period,
         "StatusCallback": status_callback,
     }
-    given = {name: value for name, value in fields.items() if value is not None}
-    return urlencode(given, doseq=True).encode("ascii")
+    return "&".join(_field(name, value) for name, value in fields.items() if value is not None).encode("ascii")
+
+
+def _field(name: str, value: str | int | tuple[str, ...]) -> str:
+    """Encode one field as :func:`urllib.parse.urlencode` does, which looks at each as if it were of any type."""
+    if isinstance(value, tuple):
+        return "&".join(_field(name, item) for item in value)
+    return f"{name}={quote_plus(str(value))}"
 
 
 def _query(

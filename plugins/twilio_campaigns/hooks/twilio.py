@@ -14,6 +14,7 @@ from airflow.sdk.log import amask_secret, mask_secret
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TwilioCampaignsError
 from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.gateway.reading import Patience
 from twilio_campaigns.gateway.settings import TwilioSettings
 from twilio_campaigns.gateway.transport import base_address, sdk_client
@@ -166,9 +167,9 @@ def run_async(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return run(work)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        return pool.submit(run, work).result()
 
 
 async def _look(settings: TwilioSettings) -> AccountStatus:

@@ -17,6 +17,7 @@ from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.freeze import freeze_audience
 from twilio_campaigns.engine.report import report_on
 from twilio_campaigns.engine.send import BatchSender, campaign_of
+from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.segment import read_segment
 from twilio_campaigns.hooks.twilio import TwilioHook
@@ -116,7 +117,7 @@ class TwilioCampaignSendOperator(SendingOperator):
         run_key = run_of(context, self.campaign_id).run_key
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             settings = Settings.from_environ(os.environ)
-            return asyncio.run(self._send(warehouse, run_key, settings))
+            return run(self._send(warehouse, run_key, settings))
 
     async def _send(self, warehouse: Warehouse, run_key: str, settings: Settings) -> dict[str, int]:
         runs = RunStore(warehouse)

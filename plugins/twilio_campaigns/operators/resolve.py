@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from twilio_campaigns.domain.exceptions import RunPausedError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.resolve import RunResolver
 from twilio_campaigns.engine.send import BatchSender
+from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.warehouse import WarehouseHook
 from twilio_campaigns.operators.sending import SendingOperator, run_of
@@ -46,7 +46,7 @@ class TwilioResolveUnknownOperator(SendingOperator):
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             settings = Settings.from_environ(os.environ)
             while True:
-                wake_at = asyncio.run(self._look(warehouse, run_key, settings))
+                wake_at = run(self._look(warehouse, run_key, settings))
                 if wake_at is None:
                     return
                 pause = wake_at - warehouse.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from datetime import UTC, date, datetime
@@ -14,6 +13,7 @@ from airflow.sdk import BaseSensorOperator
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Look, Reconciler
 from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
@@ -66,7 +66,7 @@ class TwilioReconcileSensor(BaseSensorOperator):
             settings = Settings.from_environ(os.environ)
             reconciler = Reconciler(warehouse, _gateways(), settings)
             while True:
-                look = asyncio.run(reconciler.look(day, full_read=full_read))
+                look = run(reconciler.look(day, full_read=full_read))
                 full_read = full_read and not look.was_read
                 self.log.info("Day %s: %s", day, look.summary)
                 if look.finished:

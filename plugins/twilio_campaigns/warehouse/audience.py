@@ -117,7 +117,7 @@ judged as (
                                 where m.to_number = ranked.to_number and m.campaign_id = %(campaign_id)s
                                   and m.run_key <> %(run_key)s
                                   and case m.send_state
-                                      when 'planned' then r.state = 'sending' and m.send_before > now()
+                                      when 'planned' then r.state in ('sending', 'paused') and m.send_before > now()
                                       when 'claimed' then true
                                       when 'unknown' then true
                                       when 'accepted' then m.claimed_at > now() - %(repeat_after)s

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self, cast
 from urllib.parse import urlsplit
 
@@ -12,12 +14,13 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from psycopg.rows import dict_row
+from psycopg.types.json import Json
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from types import TracebackType
 
@@ -237,6 +240,14 @@ def create_database(url: str) -> bool:
     except psycopg.OperationalError as error:
         raise away(wanted, error) from error
     return True
+
+
+def recordset(rows: Iterable[Mapping[str, Any]]) -> Json:
+    """Give rows to SQL's ``json_to_recordset``: one parameter instead of an array per column, and much less time."""
+    return Json(list(rows), dumps=_dumps)
+
+
+_dumps = partial(json.dumps, default=str)
 
 
 def scalar(connection: Connection, query: LiteralString, *args: Any) -> Any:  # noqa: ANN401 - any SQL type

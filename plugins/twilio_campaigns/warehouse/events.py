@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.errors import error_entry
-from twilio_campaigns.domain.ledger import EventDraft, Known, event_drafts, facts, merge, tells_nothing_new
+from twilio_campaigns.domain.ledger import EventDraft, Known, event_drafts, merge, tells_nothing_new
 from twilio_campaigns.domain.status import Status
+from twilio_campaigns.warehouse.connection import recordset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,11 +49,10 @@ set provider_status = o.provider_status,
     price = o.price,
     price_unit = o.price_unit,
     from_number = o.from_number
-from unnest(%(message_key)s::uuid[], %(provider_status)s::text[], %(status)s::text[], %(status_code)s::int[],
-            %(number_of_message_parts)s::smallint[], %(sent_at)s::timestamptz[], %(final_at)s::timestamptz[],
-            %(price)s::numeric[], %(price_unit)s::text[], %(from_number)s::text[])
-     as o(message_key, provider_status, status, status_code, number_of_message_parts, sent_at, final_at, price,
-          price_unit, from_number)
+from json_to_recordset(%s) as o(
+    message_key uuid, provider_status text, status text, status_code int, number_of_message_parts smallint,
+    sent_at timestamptz, final_at timestamptz, price numeric, price_unit text, from_number text
+)
 where m.message_key = o.message_key
 """
 
@@ -66,10 +66,10 @@ select o.event_id, coalesce(r.spec ->> 'event_name', 'campaign'), m.channel, o.s
        m.number_of_message_parts, o.status_code, o.error, o.comment, o.occurred_at,
        m.campaign_id, m.run_key, m.message_key, m.message_sid, m.customer_id, m.to_number, m.country,
        m.tracked_on, o.provider_status, o.source
-from unnest(%(event_id)s::uuid[], %(message_key)s::uuid[], %(status)s::text[], %(occurred_at)s::timestamptz[],
-            %(source)s::text[], %(status_code)s::int[], %(provider_status)s::text[], %(error)s::text[],
-            %(comment)s::text[])
-     as o(event_id, message_key, status, occurred_at, source, status_code, provider_status, error, comment)
+from json_to_recordset(%s) as o(
+    event_id uuid, message_key uuid, status text, occurred_at timestamptz, source text, status_code int,
+    provider_status text, error text, comment text
+)
 join messages as m on m.message_key = o.message_key
 join campaign_runs as r on r.run_key = m.run_key
 order by o.event_id
@@ -213,19 +213,16 @@ def apply_locked(connection: Connection, observations: Sequence[Observation]) ->
     for observation in observations:
         if observation.sid not in after:
             continue
-        if not facts(observation):
-            log.warning(
-                "Message %s has a status that we do not know: %s",
-                observation.sid,
-                observation.provider_status,
-            )
         after[observation.sid] = merge(after[observation.sid], observation)
-        for draft in event_drafts(rows[observation.sid]["message_key"], observation):
+        for draft in drafts_of(rows[observation.sid]["message_key"], observation):
             known = drafts.get(draft.event_id)
             drafts[draft.event_id] = known.merged(draft) if known else draft
     changed = [sid for sid in after if after[sid] != before[sid]]
     if changed:
-        connection.execute(_UPDATE, _update_arrays([(rows[sid]["message_key"], after[sid]) for sid in changed]))
+        connection.execute(
+            _UPDATE,
+            (recordset({"message_key": rows[sid]["message_key"], **columns_of(after[sid])} for sid in changed),),
+        )
     written = write_events(connection, list(drafts.values()))
     recounted = [
         rows[sid]["message_key"]
@@ -245,22 +242,39 @@ def write_events(connection: Connection, drafts: Sequence[EventDraft], entry: Er
     """
     if not drafts:
         return 0
-    entries = [error_entry(draft.status_code) or entry for draft in drafts]
-    arrays: dict[str, list[Any]] = {
-        name: [getattr(draft, name) for draft in drafts]
-        for name in (
-            "event_id",
-            "message_key",
-            "status",
-            "occurred_at",
-            "source",
-            "status_code",
-            "provider_status",
+    return connection.execute(_WRITE, (recordset(_event_row(draft, entry) for draft in drafts),)).rowcount
+
+
+def drafts_of(key: UUID, observation: Observation) -> list[EventDraft]:
+    """Give the events that one observation proves; log a status that we have never seen, which proves nothing."""
+    drafts = event_drafts(key, observation)
+    if not drafts:
+        log.warning(
+            "Message %s has a status that we do not know: %s",
+            observation.sid,
+            observation.provider_status,
         )
+    return drafts
+
+
+def columns_of(known: Known) -> dict[str, Any]:
+    """Give what is known of a message, by column."""
+    return {name: getattr(known, name) for name in _KNOWN_COLUMNS}
+
+
+def _event_row(draft: EventDraft, entry: ErrorEntry | None) -> dict[str, Any]:
+    found = error_entry(draft.status_code) or entry
+    return {
+        "event_id": draft.event_id,
+        "message_key": draft.message_key,
+        "status": draft.status,
+        "occurred_at": draft.occurred_at,
+        "source": draft.source,
+        "status_code": draft.status_code,
+        "provider_status": draft.provider_status,
+        "error": found.name if found else None,
+        "comment": found.comment if found else None,
     }
-    arrays["error"] = [found.name if found else None for found in entries]
-    arrays["comment"] = [found.comment if found else None for found in entries]
-    return connection.execute(_WRITE, arrays).rowcount
 
 
 def _lock_chunk(connection: Connection, sids: Sequence[str], news: list[str], unpriced_after: timedelta) -> list[UUID]:
@@ -281,9 +295,3 @@ def _known(row: Mapping[str, Any]) -> Known:
     if values["status"] is not None:
         values["status"] = Status(values["status"])
     return Known(**values)
-
-
-def _update_arrays(changes: Sequence[tuple[UUID, Known]]) -> dict[str, list[Any]]:
-    arrays: dict[str, list[Any]] = {name: [getattr(known, name) for _, known in changes] for name in _KNOWN_COLUMNS}
-    arrays["message_key"] = [key for key, _ in changes]
-    return arrays

@@ -46,7 +46,7 @@ where message_key in (
         select send_before from messages where run_key = r.run_key and send_state = 'planned' limit 1
     ) as any_row
     join messages as m on m.run_key = r.run_key
-    where r.state <> 'done' and any_row.send_before <= now() and m.send_state = 'planned'
+    where r.state <> 'done' and any_row.send_before <= now() and m.send_state = 'planned' and m.send_before <= now()
     order by m.message_key limit 1000 for update of m skip locked
 )
 """

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
 from twilio_campaigns.domain.errors import ErrorClass, error_entry
-from twilio_campaigns.domain.ledger import EventDraft
+from twilio_campaigns.domain.ledger import EventDraft, Known, merge
 from twilio_campaigns.domain.message import Observation, event_id
 from twilio_campaigns.domain.status import Source, Status
-from twilio_campaigns.warehouse.connection import scalar
-from twilio_campaigns.warehouse.events import apply_locked, write_events
+from twilio_campaigns.warehouse.connection import recordset, scalar
+from twilio_campaigns.warehouse.events import columns_of, drafts_of, write_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from twilio_campaigns.warehouse.connection import Connection
 
+# What the answer says of the message comes with its SID: a row that has none knows nothing else yet.
 _ACCEPT: Final = """
 update messages as m
 set send_state = 'accepted',
     message_sid = o.sid,
+    provider_status = o.provider_status,
+    status = o.status,
+    status_code = o.status_code,
+    number_of_message_parts = o.number_of_message_parts,
+    sent_at = o.sent_at,
+    final_at = o.final_at,
+    price = o.price,
+    price_unit = o.price_unit,
+    from_number = least(m.from_number, o.from_number),
     sid_source = %(sid_source)s,
     accepted_at = o.accepted_at,
     tracked_on = (o.accepted_at at time zone 'UTC')::date,
     tracking_closes_at = o.accepted_at + %(window)s,
     resolve_after = null
-from unnest(%(keys)s::uuid[], %(sids)s::text[], %(accepted_at)s::timestamptz[])
-     as o(message_key, sid, accepted_at)
+from json_to_recordset(%(rows)s) as o(
+    message_key uuid, sid text, accepted_at timestamptz, provider_status text, status text, status_code int,
+    number_of_message_parts smallint, sent_at timestamptz, final_at timestamptz, price numeric, price_unit text,
+    from_number text
+)
 where m.message_key = o.message_key
 """
 
@@ -139,17 +151,17 @@ def accept_locked(
     """Give locked rows their SIDs and write their events; inside the caller's transaction."""
     if not accepted:
         return
-    connection.execute(
-        _ACCEPT,
+    rows = recordset(
         {
-            "keys": list(accepted),
-            "sids": [observation.sid for observation in accepted.values()],
-            "accepted_at": [observation.created_at.astimezone(UTC) for observation in accepted.values()],
-            "window": window,
-            "sid_source": sid_source,
-        },
+            "message_key": key,
+            "sid": observation.sid,
+            "accepted_at": observation.created_at,
+            **columns_of(merge(Known(), observation)),
+        }
+        for key, observation in accepted.items()
     )
-    apply_locked(connection, list(accepted.values()))
+    connection.execute(_ACCEPT, {"rows": rows, "window": window, "sid_source": sid_source})
+    write_events(connection, [draft for key, observation in accepted.items() for draft in drafts_of(key, observation)])
 
 
 def _refuse(connection: Connection, refused: Mapping[UUID, int | None]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from twilio_campaigns.domain.ledger import least
 from twilio_campaigns.domain.resolving import LOOKUPS, Doubt, decide
 from twilio_campaigns.domain.steps import Step, reached
-from twilio_campaigns.warehouse.connection import scalar, scalar_of
+from twilio_campaigns.warehouse.connection import scalar_of
 from twilio_campaigns.warehouse.outcomes import accept_locked
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ order by tracked_on desc
 limit 1
 """
 
+# Rows that were given up compete for what is found: a message that may be theirs is not another row's for certain.
 _DOUBTS: Final = """
 select m.message_key, m.run_key, m.send_state, m.body, m.claimed_at, m.resolve_after, m.lookups, m.looked_up_at,
        greatest(m.claimed_at, m.resolve_after - %(list_lag)s) as posted_by,
@@ -88,7 +89,9 @@ select m.message_key, m.run_key, m.send_state, m.body, m.claimed_at, m.resolve_a
        r.spec -> 'sender' ->> 'from_number' as from_number
 from messages as m
 join campaign_runs as r on r.run_key = m.run_key
-where m.to_number = %(number)s and m.connection = %(connection)s and m.send_state in ('claimed', 'unknown')
+where m.to_number = %(number)s and m.connection = %(connection)s
+  and (m.send_state in ('claimed', 'unknown')
+       or (m.send_state = 'enqueue_failed' and m.status_code is null and m.claimed_at is not null))
 order by m.message_key
 for update of m
 """
@@ -101,7 +104,7 @@ select message_sid from stray_messages where message_sid = any(%(sids)s)
 
 _NOTE: Final = """
 update messages
-set looked_up_at = now(),
+set looked_up_at = %(seen_at)s,
     undecided_at = case when message_key = any(%(undecided)s) then now() end,
     lookups = case when message_key = any(%(absent)s) then lookups + 1
                    when message_key = any(%(undecided)s) then 0
@@ -195,6 +198,7 @@ class ResolveStore:
         number: str,
         seen: Sequence[Observation],
         *,
+        seen_at: datetime,
         absence_counts: bool,
         list_lag: timedelta,
         lease: timedelta,
@@ -204,6 +208,7 @@ class ResolveStore:
         """Decide about every doubtful row of one number, in one transaction.
 
         :param seen: every message to the number that Twilio lists.
+        :param seen_at: when Twilio was asked for them, by the database's clock: it may have taken long.
         :param list_lag: a row's `resolve_after` lies so long after the last moment at which it may have been claimed.
         """
         parameters = {"number": number, "connection": connection_id, "list_lag": list_lag}
@@ -217,12 +222,13 @@ class ResolveStore:
             verdict = decide(
                 [_doubt(row) for row in rows],
                 _unowned(connection, seen),
-                now=scalar(connection, "select now()"),
+                seen_at=seen_at,
                 lease=lease,
                 gap=gap,
                 absence_counts=absence_counts,
             )
-            resolved = _write(connection, [row["message_key"] for row in rows], verdict, window)
+            doubtful = [row["message_key"] for row in rows if row["send_state"] == "unknown"]
+            resolved = _write(connection, doubtful, verdict, seen_at, window)
             reached(Step.RESOLVING)
         reached(Step.RESOLVED)
         return resolved
@@ -252,10 +258,15 @@ def _doubt(row: Mapping[str, Any]) -> Doubt:
         resolve_after=row["resolve_after"],
         lookups=row["lookups"],
         looked_up_at=row["looked_up_at"],
+        is_closed=row["send_state"] == "enqueue_failed",
     )
 
 
-def _write(connection: Connection, keys: list[UUID], verdict: Verdict, window: timedelta) -> Resolved:
-    connection.execute(_NOTE, {"keys": keys, "absent": verdict.absent, "undecided": verdict.undecided})
+def _write(
+    connection: Connection, keys: list[UUID], verdict: Verdict, seen_at: datetime, window: timedelta
+) -> Resolved:
+    connection.execute(
+        _NOTE, {"keys": keys, "absent": verdict.absent, "undecided": verdict.undecided, "seen_at": seen_at}
+    )
     accept_locked(connection, verdict.adopted, window, "lookup")
     return Resolved(len(verdict.adopted), len(verdict.absent), len(verdict.undecided))

@@ -41,17 +41,28 @@ set state = 'freezing', lateness_waived_at = now(), finished_at = null, audience
 where run_key = %(run_key)s and state = 'too_late' and spec is null
 """
 
+# All planned rows of a run have one deadline.
+_GIVE_UP_PLANNED: Final = """
+update messages set send_state = 'too_late'
+where message_key in (
+    select message_key from messages where run_key = %(run_key)s and send_state = 'planned'
+    order by message_key for update
+)
+"""
+
 # Rows that were never claimed, except whom another run of the campaign has texted meanwhile or may text at any moment.
 _PLAN_LATE: Final = """
 update messages as m
 set send_state = 'planned', send_before = now() + %(within)s
 where message_key in (
     select message_key from messages as m
-    where run_key = %(run_key)s and send_state in ('planned', 'too_late')
+    where run_key = %(run_key)s and send_state = 'too_late'
       and not exists (
           select from messages as other
+          join campaign_runs as r using (run_key)
           where other.to_number = m.to_number and other.campaign_id = m.campaign_id and other.run_key <> m.run_key
             and (other.send_state in ('claimed', 'unknown')
+                 or (other.send_state = 'planned' and r.state in ('sending', 'paused') and other.send_before > now())
                  or (other.send_state = 'accepted' and other.claimed_at > now() - %(repeat_after)s)))
     order by message_key for update
 )
@@ -71,7 +82,8 @@ where state = 'sending' and spec -> 'circuit_breaker' <> 'null'
 order by run_key
 """
 
-# Messages whose fate became known since the run began or was resumed, the latest first. Twilio dates by the second.
+# Messages whose fate became known since the run began or was resumed, and lately: the latest first. Twilio dates by the
+# second.
 _FATES: Final = """
 select count(*) filter (where status = 'rejected') as refused, count(*) as messages
 from (
@@ -81,6 +93,7 @@ from (
     where e.campaign_id = %(campaign_id)s and e.run_key = %(run_key)s
       and e.status in ('delivered', 'failed', 'rejected')
       and e.occurred_at >= date_trunc('second', coalesce(r.resumed_at, r.created_at))
+      and e.occurred_at > now() - interval '1 hour'
     order by e.occurred_at desc
     limit %(messages)s
 ) as latest
@@ -175,6 +188,7 @@ class RunStore:
         parameters = {"run_key": run_key, "by": by, "within": within, "repeat_after": repeat_after}
         with self._warehouse.transaction() as connection:
             _lock_campaign_of(connection, run_key)
+            connection.execute(_GIVE_UP_PLANNED, parameters)
             planned = connection.execute(_PLAN_LATE, parameters).rowcount
             if planned:
                 connection.execute(_REOPEN, parameters)
