@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench check format schema lock clean
+.PHONY: help demo up down test bench chaos check format schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -28,8 +28,12 @@ down: $(STAMP) ## Stop what `make up` started
 test: $(STAMP) ## Run every test, the real stack included
 	$(BIN)/python -m pytest
 
-bench: $(STAMP) ## Send and reconcile 100,000 messages; figures as ratios, memory against its limit
+bench: $(STAMP) ## Send beside the SDK alone, then 100,000 messages through the stack; figures as ratios
+	$(BIN)/python -m include.local.bench_send
 	$(BIN)/python -m include.local.scale
+
+chaos: $(STAMP) ## Send 10,000 messages while everything is killed 100 times; prove that nobody gets two or none
+	$(BIN)/python -m include.local.chaos
 
 check: $(STAMP) ## Lint, format, types, import rules
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
@@ -32,6 +33,8 @@ class Stack:
     :param folder: everything of the stack is below it.
     :param simulator_options: options of the simulator's command, `life-speed` for example.
     :param settings: further `TWILIO_CAMPAIGNS__*` settings.
+    :param airflow: further `AIRFLOW__*` options, without that prefix.
+    :param list_lag_seconds: what the Twilio connection says of the simulator's lists.
     """
 
     folder: Path
@@ -40,15 +43,25 @@ class Stack:
     secrets: dict[str, str]
     simulator_options: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    airflow: dict[str, str] = field(default_factory=dict)
+    list_lag_seconds: float = 0
 
     @classmethod
-    def load_or_make(cls, folder: Path, *, simulator_options: dict[str, str], settings: dict[str, str]) -> Stack:
+    def load_or_make(
+        cls,
+        folder: Path,
+        *,
+        simulator_options: dict[str, str],
+        settings: dict[str, str],
+        airflow: dict[str, str] | None = None,
+        list_lag_seconds: float = 0,
+    ) -> Stack:
         """Read the stack of a folder, or make a new one with ports and secrets of its own."""
         file = folder / "stack.json"
         if file.exists():
             return cls(folder=folder, **json.loads(file.read_text("utf-8")))
         folder.mkdir(parents=True, exist_ok=True)
-        made = {
+        made: dict[str, Any] = {
             "api_port": free_port(),
             "simulator_port": free_port(),
             "secrets": {
@@ -60,6 +73,8 @@ class Stack:
             },
             "simulator_options": simulator_options,
             "settings": settings,
+            "airflow": airflow or {},
+            "list_lag_seconds": list_lag_seconds,
         }
         file.touch(mode=0o600)
         file.write_text(json.dumps(made, indent=2), "utf-8")
@@ -151,6 +166,7 @@ class Stack:
             "LOGGING__WORKER_LOG_SERVER_PORT": "0",
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "USAGE_DATA_COLLECTION__ENABLED": "False",
+            **self.airflow,
         }
         return {
             "AIRFLOW_HOME": str(self.folder / "airflow"),
@@ -163,7 +179,7 @@ class Stack:
             "login": ACCOUNT_SID,
             "password": self.secrets["auth_token"],
             "host": self.simulator_url,
-            "extra": {"list_lag_seconds": 0},
+            "extra": {"list_lag_seconds": self.list_lag_seconds},
         }
         warehouse = {
             "conn_type": "postgres",

@@ -38,9 +38,10 @@ class Process:
 
 
 class _Stat(NamedTuple):
-    """Of a process's line in proc(5): fields 3, 6 and 22."""
+    """Of a process's line in proc(5): fields 3, 4, 6 and 22."""
 
     state: str
+    parent: int
     session: int
     began: str
 
@@ -51,7 +52,7 @@ def _stat(pid: int) -> _Stat | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
-    return _Stat(fields[0], int(fields[3]), fields[19])
+    return _Stat(fields[0], int(fields[1]), int(fields[3]), fields[19])
 
 
 def _session(leader: int) -> list[int]:
@@ -79,6 +80,7 @@ class Processes:
         """Start a process unless it runs already."""
         if self.running(name):
             return
+        self._retire(name)
         with (self._logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
                 command,
@@ -96,6 +98,51 @@ class Processes:
         """Give the process if it runs."""
         process = self._recorded(name)
         return process if process and process.is_alive else None
+
+    def members(self, name: str) -> list[int]:
+        """Every living process of the sessions that were started under this name, those of dead leaders included."""
+        return [pid for leader in self._leaders(name) for pid in _session(leader)]
+
+    def kill(self, name: str, *, whole_session: bool) -> list[int]:
+        """Kill a process at once, as an accident would; what it has started lives on unless the session goes too.
+
+        :return: whom it hit.
+        """
+        process = self.running(name)
+        hit = [] if process is None else _session(process.pid) if whole_session else [process.pid]
+        for pid in hit:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _bury()
+        return hit
+
+    def kill_former(self, name: str) -> list[int]:
+        """Kill what dead processes of this name have left behind, as a service manager would; give whom it hit."""
+        hit = [pid for file in self._former(name) for pid in _session(int(file.suffix[1:]))]
+        for pid in hit:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return hit
+
+    def _retire(self, name: str) -> None:
+        """Keep the record of a dead process whose children live on: whoever stops the stack stops them as well."""
+        process = self._started(name)
+        if process and _session(process.pid):
+            self._former_folder.mkdir(exist_ok=True)
+            (self._folder / f"{name}.json").rename(self._former_folder / f"{name}.{process.pid}")
+
+    @property
+    def _former_folder(self) -> Path:
+        return self._folder / "former"
+
+    def _former(self, name: str) -> list[Path]:
+        """Give records of dead processes, but of none whose id is a living process's by now: that one is not ours."""
+        return [file for file in self._former_folder.glob(f"{name}.*") if _stat(int(file.suffix[1:])) is None]
+
+    def _leaders(self, name: str) -> list[int]:
+        current = self._started(name)
+        former = [int(file.suffix[1:]) for file in self._former(name)]
+        return [*former, current.pid] if current else former
 
     def _started(self, name: str) -> Process | None:
         """Give the process, running or not, unless its id is somebody else's by now."""
@@ -130,7 +177,7 @@ class Processes:
 
     def stop_all(self, patience: float = 15.0) -> None:
         """Stop everything that was started, and what that has started: politely, and after some patience for good."""
-        leaders = [process.pid for name in self.names() if (process := self._started(name))]
+        leaders = [leader for name in self.names() for leader in self._leaders(name)]
         until = time.monotonic() + patience
         _signal_sessions(leaders, signal.SIGTERM)
         while any(_session(leader) for leader in leaders) and time.monotonic() < until:
@@ -138,8 +185,8 @@ class Processes:
             time.sleep(0.1)
         _signal_sessions(leaders, signal.SIGKILL)
         _bury()
-        for name in self.names():
-            (self._folder / f"{name}.json").unlink()
+        for file in [*self._folder.glob("*.json"), *self._former_folder.glob("*")]:
+            file.unlink()
 
 
 def _signal_sessions(leaders: Sequence[int], number: signal.Signals) -> None:
@@ -164,6 +211,19 @@ def run(command: Sequence[str], environ: dict[str, str]) -> None:
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()[-TAIL_LINES:]
         raise StackError(f"`{' '.join(command)}` failed:\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def parent_of(pid: int) -> int | None:
+    """Give the id of a process's parent."""
+    stat = _stat(pid)
+    return stat.parent if stat else None
+
+
+def title_of(pid: int) -> str:
+    """Give a process's command line, or the title that it has given itself; empty if it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
+    return ""
 
 
 def python() -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: `make up`: messages live 60 times as fast as in reality, so that a morning shows what four days do.
 UP_SIMULATOR = {"life-speed": "60"}
 UP_SETTINGS = {"MAX_WAIT": "60s"}
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 def processes_of(stack: Stack) -> Processes:
@@ -51,12 +52,17 @@ def start(stack: Stack, tell: Callable[[str], None]) -> AirflowApi:
     processes.start("simulator", _simulator(stack))
     _wait(lambda: _answers(f"{stack.simulator_url}/_simulator/stats"), processes, "the simulator", 30)
     tell("Airflow")
-    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
-        processes.start(component, [str(BIN / "airflow"), component])
+    for component in COMPONENTS:
+        start_component(processes, component)
     api = api_of(stack)
     _wait(api.is_healthy, processes, "Airflow", 120)
     api.login()
     return api
+
+
+def start_component(processes: Processes, component: str) -> None:
+    """Start one of Airflow's components unless it runs."""
+    processes.start(component, [str(BIN / "airflow"), component])
 
 
 def stop(stack: Stack) -> None:

@@ -11,7 +11,7 @@ import pytest
 from builders import campaign, freeze, people, run, sender
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.settings import Settings
-from twilio_campaigns.engine.pace import SMALLEST_BITE, Pace
+from twilio_campaigns.engine.pace import BURST, SMALLEST_BITE, Pace
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.warehouse.connection import Warehouse
@@ -19,6 +19,7 @@ from twilio_campaigns.warehouse.ledger import ClaimedMessage
 from twilio_campaigns.warehouse.throughput import Demand, Throughput
 
 DEPTH = timedelta(seconds=2)
+LATER = 1e9
 SECOND = timedelta(seconds=1)
 
 
@@ -123,7 +124,7 @@ def pace_of(clock, throughput, rate=99.0):
 class TestPlaces:
     def test_messages_leave_at_the_senders_rate_by_their_parts(self, clock):
         async def leave():
-            places = await pace_of(clock, Alone(clock), rate=10).reserve(chunk)
+            places = await pace_of(clock, Alone(clock), rate=10).reserve(chunk, LATER)
             moments = []
             for _ in chunk:
                 assert await places.take()
@@ -138,7 +139,7 @@ class TestPlaces:
         throughput = Alone(clock)
 
         async def leave():
-            places = await pace_of(clock, throughput, rate=10).reserve(chunk)
+            places = await pace_of(clock, throughput, rate=10).reserve(chunk, LATER)
             moments = []
             for n in range(len(chunk)):
                 if n == 20:
@@ -153,12 +154,24 @@ class TestPlaces:
         assert min(gaps) > 0.0999
         assert [round(takes, 3) for takes in throughput.asked] == [6.0, 2.0, 2.0]
 
+    def test_places_that_would_come_too_late_are_not_waited_for(self, clock):
+        """A place behind the post window is lost to everybody: the messages are given back."""
+        throughput = Alone(clock)
+        throughput.reserve = lambda *_: None
+        began = clock.now
+
+        async def reserve():
+            return await pace_of(clock, throughput, rate=10).reserve(rows(20), began + 5)
+
+        assert asyncio.run(reserve()) is None
+        assert clock.now - began < 1.5  # five seconds, less two ahead of which places are given, less two for the rows
+
     def test_a_process_that_cannot_keep_up_reserves_little_at_a_time(self, clock):
         """Else it would keep places from others that it cannot fill."""
         throughput = Alone(clock)
 
         async def leave():
-            places = await pace_of(clock, throughput, rate=1000).reserve(chunk)
+            places = await pace_of(clock, throughput, rate=1000).reserve(chunk, LATER)
             for _ in chunk:
                 assert await places.take()
                 clock.now += 0.01  # a tenth of the rate
@@ -166,7 +179,7 @@ class TestPlaces:
         chunk = rows(1000)
         asyncio.run(leave())
         assert len(throughput.asked) > 10
-        assert max(throughput.asked[1:]) <= SMALLEST_BITE / 1000 + 0.001
+        assert max(throughput.asked[1:]) <= max(SMALLEST_BITE, BURST * 1020) / 1000
 
 
 def sending(url, simulator, of, run_key, batches, settings):

@@ -45,6 +45,7 @@ class Settings(BaseModel):
     :param db_schema: warehouse schema (variable ``TWILIO_CAMPAIGNS__SCHEMA``).
     :param post_window: how long after a claim a POST may still start.
     :param lease: how long a claim is nobody else's.
+    :param day_lease: how long a reader of a day may be silent before another one may read it.
     :param lookup_gap: how far apart two look-ups of a lost answer are.
     :param tracking_window: how long after acceptance a message is looked after.
     :param ladder: ages at which an open message is looked at.
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     db_schema: str = Field(default="messaging", pattern=r"^[a-z_][a-z0-9_]{0,62}$", alias="schema")
     post_window: Duration = timedelta(seconds=20)
     lease: Duration = timedelta(minutes=10)
+    day_lease: Duration = timedelta(minutes=5)
     lookup_gap: Duration = timedelta(minutes=30)
     tracking_window: Duration = timedelta(days=4)
     ladder: Annotated[tuple[timedelta, ...], BeforeValidator(_durations)] = tuple(

@@ -27,6 +27,8 @@ PATIENCE: Final = timedelta(seconds=10)
 ASK_EVERY: Final = 0.2
 #: Fewest messages for which capacity is reserved anew.
 SMALLEST_BITE: Final = 16
+#: So many seconds' worth of messages may leave late together: too few to exceed the limit, and not worth a question.
+BURST: Final = 0.02
 
 
 class Pace:
@@ -55,25 +57,29 @@ class Pace:
         self._throughput = throughput
         self._sender = sender.name
         self._seconds_per_part = 1 / (sender.parts_per_second * HEADROOM)
+        self.burst = int(BURST * sender.parts_per_second)
         self._run_key = run_key
         self._depth = depth
         self._pause = pause
         self._is_stopping = is_stopping
         self.clock = clock
 
-    async def reserve(self, rows: Sequence[ClaimedMessage]) -> Places | None:
-        """Reserve places for these messages.
+    async def reserve(self, rows: Sequence[ClaimedMessage], until: float) -> Places | None:
+        """Reserve places for these messages, all of which have to leave before a moment.
 
+        :param until: the end of their post window. Places behind it would be lost to everybody.
         :return: `None` when none were to be had within some patience, or when somebody wants us to stop: the messages
             are to be given back.
         """
         takes = sum(map(self.takes, rows))
         demand = Demand(self._sender, self._run_key, timedelta(seconds=takes))
-        give_up = self.clock() + PATIENCE.total_seconds()
-        while not self._is_stopping() and self.clock() < give_up:
+        give_up = min(self.clock() + PATIENCE.total_seconds(), until - self._depth.total_seconds() - takes)
+        is_first = True
+        while not self._is_stopping() and (is_first or self.clock() < give_up):
+            is_first = False
             wait = await asyncio.to_thread(self._throughput.reserve, demand, self._depth)
             if wait is not None:
-                return Places(self, rows, self.clock() + wait.total_seconds())
+                return Places(self, rows, until, self.clock() + wait.total_seconds())
             await self._pause(min(ASK_EVERY, takes))
         return None
 
@@ -96,17 +102,19 @@ class Places:
     others.
     """
 
-    def __init__(self, pace: Pace, rows: Sequence[ClaimedMessage], starts_at: float) -> None:
+    def __init__(self, pace: Pace, rows: Sequence[ClaimedMessage], until: float, starts_at: float) -> None:
         self._pace = pace
         self._rows = rows
+        self._until = until
         self._next = 0  # row whose place is next
         self._next_at = starts_at
         self._bite_began, self._bite_ends = 0, len(rows)
 
     async def take(self) -> bool:
         """Wait for the next message's place; `False` when there is none and the rest is to be given back."""
-        is_late = self._pace.clock() - self._next_at > PLACE_KEPT and self._next > self._bite_began
-        if (is_late or self._next == self._bite_ends) and not await self._bite_again(is_late=is_late):
+        is_late = self._bite_began < self._next and self._pace.clock() - self._next_at > PLACE_KEPT
+        lost_place = is_late and self._bite_ends - self._bite_began > self._pace.burst
+        if (lost_place or self._next == self._bite_ends) and not await self._bite_again(is_late=is_late):
             return False
         await self._pace.pause_until(self._next_at)
         self._next_at += self._pace.takes(self._rows[self._next])
@@ -115,9 +123,9 @@ class Places:
 
     async def _bite_again(self, *, is_late: bool) -> bool:
         taken = self._next - self._bite_began
-        size = max(SMALLEST_BITE, taken if is_late else 2 * taken)
+        size = max(SMALLEST_BITE, self._pace.burst, taken if is_late else 2 * taken)
         rows = self._rows[self._next : self._next + size]
-        places = await self._pace.reserve(rows)
+        places = await self._pace.reserve(rows, self._until)
         if places is None:
             return False
         self._bite_began, self._bite_ends = self._next, self._next + len(rows)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long a reader may be silent before another one may read the same day.
-LEASE: Final = timedelta(minutes=5)
 #: Fetched messages that are applied together.
 FETCH_CHUNK: Final = 200
 
@@ -110,7 +108,7 @@ class Reconciler:
 
         :raises TwilioCampaignsError: the first account's failure; what the others said is in the tables.
         """
-        reading = self._store.begin(day, LEASE, full_read=full_read)
+        reading = self._store.begin(day, self._settings.day_lease, full_read=full_read)
         if reading is None:
             log.info("Day %s is being read by somebody else.", day)
             return None
@@ -216,7 +214,7 @@ class _Reading:
             self._pass.listed += len(page)
             for sid in (await self._apply(page)).ours:
                 unseen.pop(sid, None)
-            await asyncio.to_thread(self._store.renew, self._pass, LEASE)
+            await asyncio.to_thread(self._store.renew, self._pass, self._settings.day_lease)
 
     async def _fetch(self, messages: list[DueMessage]) -> None:
         limit = asyncio.Semaphore(self._settings.fetch_concurrency)

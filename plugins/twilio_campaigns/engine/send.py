@@ -203,20 +203,20 @@ class BatchSender:
         """Take one chunk from its reservation to its record."""
         chunk = Chunk(claim)
         try:
-            places = await pace.reserve(claim.rows)
+            until = claimed_at + self._settings.post_window.total_seconds()
+            places = await pace.reserve(claim.rows, until)
             is_reserved.set()
             if places is not None:
                 reached(Step.RESERVED)
-                await self._post_all(chunk, claimed_at, places)
+                await self._post_all(chunk, until, places)
         finally:
             is_reserved.set()
             outcomes = chunk.close()
             self.tally.add(outcomes)
             await self._record(chunk)
 
-    async def _post_all(self, chunk: Chunk, claimed_at: float, places: Places) -> None:
+    async def _post_all(self, chunk: Chunk, until: float, places: Places) -> None:
         """Post the rows of a chunk, each at its place in the sender's throughput."""
-        until = claimed_at + self._settings.post_window.total_seconds()
         posts: list[asyncio.Task[None]] = []
         try:
             for row in chunk.rows:

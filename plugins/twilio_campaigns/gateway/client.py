@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import aiohttp
+from yarl import URL
 
 from twilio_campaigns.domain.exceptions import TwilioRejectedError, TwilioUnavailableError
 from twilio_campaigns.domain.status import Source
@@ -33,10 +34,16 @@ from twilio_campaigns.gateway.resource import (
     parse_message,
     parse_page,
 )
-from twilio_campaigns.gateway.transport import CampaignHttpClient, Departure, departure, sdk_client
+from twilio_campaigns.gateway.transport import (
+    CampaignHttpClient,
+    Departure,
+    create_headers,
+    departure,
+    sdk_client,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import TracebackType
 
     from twilio.http.response import Response
@@ -77,6 +84,7 @@ class TwilioGateway:
         self._account = f"/2010-04-01/Accounts/{settings.account_sid}"
         self._http: CampaignHttpClient | None = None
         self._sdk: Client | None = None
+        self._create: tuple[CampaignHttpClient, URL, Mapping[str, str]] | None = None
 
     async def __aenter__(self) -> Self:
         """Open the connection pool in the running loop."""
@@ -91,7 +99,7 @@ class TwilioGateway:
         traceback: TracebackType | None,
     ) -> None:
         """Close the connection pool."""
-        http, self._http, self._sdk = self._http, None, None
+        http, self._http, self._sdk, self._create = self._http, None, None, None
         if http is not None:
             await http.close()
 
@@ -104,14 +112,12 @@ class TwilioGateway:
         :param message: what to send.
         :param status_callback: where Twilio reports the message's way.
         """
-        sdk = self._opened()
+        http, url, headers = self._creating()
         leaving = Departure()
         token = departure.set(leaving)
         self.calls += 1
         try:
-            answer = await sdk.api.request_async(
-                "POST", f"{self._account}/Messages.json", data=_form(message, status_callback)
-            )
+            answer = await http.send("POST", url, _form(message, status_callback), headers)
         except Exception as error:
             # Before a connection stands, what is not the network's fault is ours and must be seen. Afterwards
             # it does not matter what went wrong: the request may have left.
@@ -201,7 +207,7 @@ class TwilioGateway:
         self.calls += 1
         try:
             answer = await sdk.api.request_async("GET", path)
-        except (*_TRANSPORT, UnicodeDecodeError) as error:
+        except _TRANSPORT as error:
             raise TwilioUnavailableError(
                 f"No complete answer came from {sdk.api.base_url} ({type(error).__name__}). "
                 "Check the network and the API base URL if this lasts."
@@ -214,6 +220,14 @@ class TwilioGateway:
                 http_status=answer.status_code,
                 request_id=request_id(answer.headers),
             ) from error
+
+    def _creating(self) -> tuple[CampaignHttpClient, URL, Mapping[str, str]]:
+        """Give what all creates share. The SDK would put address and headers together for each one anew."""
+        if self._create is None:
+            sdk = self._opened()
+            url = URL(sdk.get_hostname(sdk.api.absolute_url(f"{self._account}/Messages.json")), encoded=True)
+            self._create = sdk.http_client, url, create_headers(sdk)
+        return self._create
 
     def _opened(self) -> Client:
         if self._sdk is None:

@@ -20,12 +20,13 @@ from twilio.rest import Client
 from twilio_campaigns import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from aiohttp import ClientRequest, ClientResponse
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
     from twilio.http import HttpClient
+    from yarl import URL
 
     from twilio_campaigns.gateway.settings import TwilioSettings
 
@@ -131,16 +132,22 @@ class CampaignHttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SD
         headers = dict(headers or {})
         if auth is not None:
             headers["Authorization"] = _basic(*auth)
-        answer = await self.session.request(
-            method=method,
-            url=url,
-            params=params,
-            data=data,
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=allow_redirects,
-        )
-        return Response(answer.status, await answer.text(), answer.headers)
+        return await self.send(method, url, data, headers, timeout, params=params, allow_redirects=allow_redirects)
+
+    async def send(
+        self,
+        method: str,
+        url: str | URL,
+        data: dict[str, object] | bytes | None,
+        headers: Mapping[str, str],
+        timeout: float | None = None,  # noqa: ASYNC109 - the SDK's
+        **more: Any,  # noqa: ANN401 - aiohttp's
+    ) -> Response:
+        """Send one request, once, whose headers are complete. Following a redirect would post again."""
+        more = {"allow_redirects": False, **more}
+        answer = await self.session.request(method=method, url=url, data=data, headers=headers, timeout=timeout, **more)
+        # JSON is UTF-8 (RFC 8259); whatever is not was written by somebody in between, and is no JSON.
+        return Response(answer.status, (await answer.read()).decode("utf-8", "replace"), answer.headers)
 
 
 class _QuietHttpClient(TwilioHttpClient):  # type: ignore[misc]  # the SDK is not typed
@@ -172,6 +179,11 @@ def sdk_client(settings: TwilioSettings, http_client: HttpClient | None = None) 
     if settings.base_url:
         client.api.base_url = settings.base_url
     return client
+
+
+def create_headers(sdk: Client) -> dict[str, str]:
+    """Give the headers of every create, as the SDK makes them for each request anew."""
+    return {**sdk.get_headers("POST", {}), "Authorization": _basic(*sdk.get_auth(None))}
 
 
 def base_address(settings: TwilioSettings) -> str:

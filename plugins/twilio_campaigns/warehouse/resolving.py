@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from twilio_campaigns.domain.resolving import Verdict
     from twilio_campaigns.warehouse.connection import Connection, Warehouse
 
-# A row is looked up once as soon as it is unknown, and then from the moment at which absence counts, a gap apart.
+# A row is looked up once as soon as it is unknown, and then from the moment at which absence counts, a gap apart; more
+# and more rarely where nothing was found again and again, until its window closes.
 _DUE: Final = """
 select to_number, min(claimed_at) as claimed_at
 from messages
 where send_state = 'unknown' and connection = %(connection)s
   and (%(run_key)s::text is null or run_key = %(run_key)s)
-  and (looked_up_at is null or now() >= greatest(resolve_after, looked_up_at + %(gap)s))
+  and (looked_up_at is null or now() >= greatest(resolve_after, looked_up_at + %(gap)s * greatest(lookups, 1)))
 group by to_number
 order by min(claimed_at)
 limit %(limit)s
@@ -104,7 +105,7 @@ select message_sid from stray_messages where message_sid = any(%(sids)s)
 
 _NOTE: Final = """
 update messages
-set looked_up_at = %(seen_at)s,
+set looked_up_at = greatest(looked_up_at, %(seen_at)s),
     undecided_at = case when message_key = any(%(undecided)s) then now() end,
     lookups = case when message_key = any(%(absent)s) then lookups + 1
                    when message_key = any(%(undecided)s) then 0

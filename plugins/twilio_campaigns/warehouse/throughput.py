@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 #: A run that has not asked for this long is no longer waiting, and nobody waits for it.
 ASKS_AGAIN_WITHIN: Final = timedelta(seconds=2)
 
-# Locks the sender: what follows sees what others have committed.
+# Locks the sender: what follows sees what others have committed. Nobody waits for the disk: what a crash of the server
+# forgets had been given away for seconds that are over when it is back.
 _LOCK: Final = """
 insert into sender_throughput as t (sender, next_free_at)
 values (%(sender)s, clock_timestamp())
 on conflict (sender) do update set next_free_at = t.next_free_at
-returning next_free_at < clock_timestamp() + %(depth)s as is_open
+returning next_free_at < clock_timestamp() + %(depth)s as is_open, set_config('synchronous_commit', 'off', true)
 """
 
 # Who has had least is next. Whoever comes new or comes back begins where the others are: nobody saves up turns.
