@@ -29,8 +29,7 @@ test: $(STAMP) ## Run every test, the real stack included
 	$(BIN)/python -m pytest
 
 bench: $(STAMP) ## Send beside the SDK alone, then 100,000 messages through the stack; figures as ratios
-	$(BIN)/python -m include.local.bench_send
-	$(BIN)/python -m include.local.scale
+	@failed=0; $(BIN)/python -m include.local.bench_send || failed=1; $(BIN)/python -m include.local.scale || failed=1; exit $$failed
 
 chaos: $(STAMP) ## Send 10,000 messages while everything is killed 100 times; prove that nobody gets two or none
 	$(BIN)/python -m include.local.chaos

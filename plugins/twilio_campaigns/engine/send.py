@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.engine.chunk import Chunk, Tally
 from twilio_campaigns.engine.lessons import Lessons
 from twilio_campaigns.engine.pace import Pace
+from twilio_campaigns.engine.permits import Permits
 from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Progress
 from twilio_campaigns.warehouse.runs import RunStore
 from twilio_campaigns.warehouse.throughput import Throughput
@@ -89,7 +91,8 @@ class BatchSender:
             messaging_service_sid=campaign.sender.messaging_service_sid,
             validity_period=campaign.validity_period,
         )
-        self._width = asyncio.Semaphore(width)
+        self._width = Permits(width)
+        self._ranks = count()
         self._stopping = asyncio.Event()
         self._killed_at: float | None = None
         self._failure: TwilioCampaignsError | None = None
@@ -218,20 +221,21 @@ class BatchSender:
     async def _post_all(self, chunk: Chunk, until: float, places: Places) -> None:
         """Post the rows of a chunk, each at its place in the sender's throughput."""
         posts: list[asyncio.Task[None]] = []
+        rank = next(self._ranks)
         try:
             for row in chunk.rows:
-                if not await self._may_leave(places):
+                if not await self._may_leave(places, rank):
                     break
                 posts.append(asyncio.create_task(self._post(row, until, chunk)))
         finally:
             await self._finish(posts)
 
-    async def _may_leave(self, places: Places) -> bool:
+    async def _may_leave(self, places: Places, rank: int) -> bool:
         """Wait until a request is free, and then for the message's place; `False` if none is to be posted any more.
 
         In this order: messages that wait with their places behind them would leave all at once later.
         """
-        await self._width.acquire()
+        await self._width.acquire(rank)
         may_leave = False
         try:
             may_leave = not self._stopping.is_set() and await places.take()
