@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "template_bench"
 PATIENCE = 30
+#: Seconds for which a contestant may say nothing: ours waits for a database that is gone as long as it takes.
+LONGEST_HEAT = 600
 #: Seconds after which processes whose client has left are gone.
 SETTLING = 0.3
 
@@ -260,4 +263,6 @@ class _Contestant:
 
     def _hear(self) -> str:
         assert self._process.stdout is not None  # noqa: S101 - PIPE
+        if not select.select([self._process.stdout], [], [], LONGEST_HEAT)[0]:
+            raise BenchError(f"{self._job.contestant} says nothing for {LONGEST_HEAT} s.")
         return self._process.stdout.readline().strip()

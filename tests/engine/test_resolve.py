@@ -133,6 +133,36 @@ def test_many_lost_answers_are_found_in_the_accounts_list(warehouse, query, simu
     assert calls["list"] - before.get("list", 0) <= 1 + 50 + 1
 
 
+def test_many_that_twilio_never_took_are_sent_again_although_it_knows_their_numbers(warehouse, simulator, states):
+    """The account's list shows earlier messages to all of them; that is no look-up and must not put one off."""
+    earlier = run(campaign_id="autumn")
+    freeze(warehouse, people(150), of=campaign(campaign_id="autumn"), as_run=earlier)
+
+    async def send_earlier(twilio):
+        await BatchSender(warehouse, twilio, campaign(campaign_id="autumn"), QUICK).send(earlier.run_key, 1)
+
+    inside(simulator, send_earlier)
+    freeze(warehouse, people(150))
+    die_while_posting(warehouse, simulator, rows=150, posted=20)
+    for _ in range(2):
+        look(warehouse, simulator)
+        a_gap_passes(warehouse)
+    look(warehouse, simulator)
+    assert states() == {"accepted": 300}
+    assert len(simulator.truth()) == 300
+
+
+def test_clocks_that_disagree_prove_no_absence(warehouse, query, simulator, frozen, states):
+    """Ours an hour ahead of Twilio's: a message that it took would be looked for an hour too late."""
+    die_while_posting(warehouse, simulator, rows=10, posted=0)
+    send(warehouse, simulator)
+    query("update messages set claimed_at = claimed_at + interval '1 hour' where send_state = 'accepted'")
+    for _ in range(4):
+        look(warehouse, simulator)
+        a_gap_passes(warehouse)
+    assert states() == {"accepted": 30, "unknown": 10}
+
+
 def test_where_the_accounts_list_is_too_long_each_number_is_looked_up(warehouse, simulator, states, monkeypatch):
     monkeypatch.setattr("twilio_campaigns.engine.resolve.PAGES_PER_NUMBER", 0.0)
     freeze(warehouse, people(150))

@@ -1,13 +1,14 @@
 """The loop in which Twilio is spoken to: a faster one, in which everything that Airflow relies on still works."""
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from twilio_campaigns.gateway.loop import run
+from twilio_campaigns.gateway.loop import RARELY, run
 
 
 async def answer():
@@ -22,6 +23,15 @@ def test_it_gives_what_the_work_gives():
 def test_without_uvloop_it_is_pythons_own(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert run(answer()).startswith("asyncio")
+
+
+def test_collections_are_rare_only_while_it_runs():
+    async def thresholds():
+        return gc.get_threshold()
+
+    before = gc.get_threshold()
+    assert run(thresholds()) == RARELY
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 
 def test_it_does_not_run_within_another_one():

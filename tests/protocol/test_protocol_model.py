@@ -500,7 +500,7 @@ class SendProtocol(RuleBasedStateMachine):
         return list(self.campaigns)[which % len(self.campaigns)]
 
     def _has_control(self):
-        return self.store.control(ACCOUNT, self.list_lag) is not None
+        return self.store.control(ACCOUNT, self.list_lag, SETTINGS.lease) is not None
 
     def _is_out_of_question(self, number, created_at):
         """Whether no claim's time, past or to come, takes in a message of this moment."""

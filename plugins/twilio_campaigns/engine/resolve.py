@@ -96,7 +96,8 @@ class Resolver:
         total = Resolved()
         by_number = await self._messages_since(min(due.values()) - SKEW, round(len(due) * PAGES_PER_NUMBER))
         for number in due.keys() & by_number.keys():
-            total.add(await self._decide(number, by_number[number], seen_at, absence_counts=False))
+            found = await self._decide(number, by_number[number], seen_at, absence_counts=False, is_look_up=False)
+            total.adopted += found.adopted
         return total
 
     async def _messages_since(self, moment: datetime, max_pages: int) -> Mapping[str, list[Observation]]:
@@ -126,7 +127,13 @@ class Resolver:
         return await self._decide(number, seen, seen_at, absence_counts=lists_are_current and is_whole)
 
     async def _decide(
-        self, number: str, seen: Sequence[Observation], seen_at: datetime, *, absence_counts: bool
+        self,
+        number: str,
+        seen: Sequence[Observation],
+        seen_at: datetime,
+        *,
+        absence_counts: bool,
+        is_look_up: bool = True,
     ) -> Resolved:
         reached(Step.LOOKED_UP)
         return await asyncio.to_thread(
@@ -136,6 +143,7 @@ class Resolver:
             seen,
             seen_at=seen_at,
             absence_counts=absence_counts,
+            is_look_up=is_look_up,
             list_lag=timedelta(seconds=self._twilio.settings.list_lag_seconds),
             lease=self._settings.lease,
             gap=self._settings.lookup_gap,
@@ -158,7 +166,7 @@ class Resolver:
     async def _lists_are_current(self) -> bool:
         """Whether Twilio lists a message that it accepted so long ago that it must (the control of S6)."""
         list_lag = timedelta(seconds=self._twilio.settings.list_lag_seconds)
-        control = await asyncio.to_thread(self._store.control, self._connection_id, list_lag)
+        control = await asyncio.to_thread(self._store.control, self._connection_id, list_lag, self._settings.lease)
         if control is None:
             return False
         sid, number = control

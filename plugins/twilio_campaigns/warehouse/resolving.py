@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.ledger import least
-from twilio_campaigns.domain.resolving import LOOKUPS, Doubt, decide
+from twilio_campaigns.domain.resolving import LOOKUPS, SKEW, Doubt, decide
 from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.connection import scalar_of
 from twilio_campaigns.warehouse.outcomes import accept_locked
@@ -72,12 +72,14 @@ where r.run_key = %(run_key)s and r.state = 'paused'
 """
 
 # A message of the newest day that lists must show by now: if they do not, they are late and prove nothing. By the day,
-# because there is an index on it and none on the moment.
+# because there is an index on it and none on the moment. It must also be dated alike by both clocks: where ours and
+# Twilio's disagree, a message is looked for at the wrong time, and not finding it proves nothing.
 _CONTROL: Final = """
 select message_sid, to_number
 from messages
 where tracked_on is not null and connection = %(connection)s and sid_source = 'answer'
   and accepted_at < now() - %(list_lag)s
+  and accepted_at between claimed_at - %(skew)s and claimed_at + %(lease)s + %(skew)s
 order by tracked_on desc
 limit 1
 """
@@ -187,10 +189,11 @@ class ResolveStore:
         with self._warehouse.transaction() as connection:
             return [row["batch_no"] for row in connection.execute(_SEND_AGAIN, parameters)]
 
-    def control(self, connection_id: str, list_lag: timedelta) -> tuple[str, str] | None:
+    def control(self, connection_id: str, list_lag: timedelta, lease: timedelta) -> tuple[str, str] | None:
         """Give SID and number of a message that Twilio's lists must show by now; `None` if there is none."""
+        parameters = {"connection": connection_id, "list_lag": list_lag, "lease": lease, "skew": SKEW}
         with self._warehouse.transaction() as connection:
-            row = connection.execute(_CONTROL, {"connection": connection_id, "list_lag": list_lag}).fetchone()
+            row = connection.execute(_CONTROL, parameters).fetchone()
         return (row["message_sid"], row["to_number"]) if row else None
 
     def resolve(
@@ -201,6 +204,7 @@ class ResolveStore:
         *,
         seen_at: datetime,
         absence_counts: bool,
+        is_look_up: bool = True,
         list_lag: timedelta,
         lease: timedelta,
         gap: timedelta,
@@ -210,6 +214,8 @@ class ResolveStore:
 
         :param seen: every message to the number that Twilio lists.
         :param seen_at: when Twilio was asked for them, by the database's clock: it may have taken long.
+        :param is_look_up: false where the number was not asked for by itself: then a row is adopted or left as it is,
+            and its own look-up still stands out.
         :param list_lag: a row's `resolve_after` lies so long after the last moment at which it may have been claimed.
         """
         parameters = {"number": number, "connection": connection_id, "list_lag": list_lag}
@@ -229,7 +235,7 @@ class ResolveStore:
                 absence_counts=absence_counts,
             )
             doubtful = [row["message_key"] for row in rows if row["send_state"] == "unknown"]
-            resolved = _write(connection, doubtful, verdict, seen_at, window)
+            resolved = _write(connection, doubtful if is_look_up else [], verdict, seen_at, window)
             reached(Step.RESOLVING)
         reached(Step.RESOLVED)
         return resolved
