@@ -33,7 +33,7 @@ class Part(StrEnum):
 
 
 def main(
-    messages: Annotated[int, typer.Option(min=100, help="How many messages a contestant sends in a round.")] = 5000,
+    messages: Annotated[int, typer.Option(min=100, help="How many messages a contestant sends in a round.")] = 10_000,
     rounds: Annotated[int, typer.Option(min=1, help="How often each contestant runs.")] = 3,
     only: Annotated[list[Part] | None, typer.Option(help="Measure only this; may be given several times.")] = None,
     *,

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from twilio_campaigns.gateway.loop import RARELY, run
+from twilio_campaigns.gateway.loop import RARELY, SHARE, run
 
 
 async def answer():
@@ -32,6 +32,15 @@ def test_collections_are_rare_only_while_it_runs():
     before = gc.get_threshold()
     assert run(thresholds()) == RARELY
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_other_threads_give_way_soon_only_while_it_runs():
+    async def interval():
+        return sys.getswitchinterval()
+
+    before = sys.getswitchinterval()
+    assert run(interval()) == pytest.approx(SHARE)
+    assert sys.getswitchinterval() == before
 
 
 def test_it_does_not_run_within_another_one():

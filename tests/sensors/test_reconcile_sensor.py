@@ -25,6 +25,8 @@ QUICK = {"TRACKING_WINDOW": "1s", "SETTLE_UNPRICED_AFTER": "1s", "LADDER": "1s",
 #: Long enough ago for a last word, not so long that the day is given up anyway.
 PAST_DAY = datetime.now(UTC).date() - timedelta(days=3)
 GIVEN_UP_DAY = datetime.now(UTC).date() - timedelta(days=6)
+#: Somebody in a country that reports nothing: open until the window closes, however fast all else goes.
+SILENT = {"customer_id": "silent", "phone": "+4915112345678", "first_name": "Silent"}
 
 
 def in_run(logical_date, run_after=None):
@@ -46,8 +48,8 @@ def connections(database_url, simulator, connect_twilio, monkeypatch):
 def messages_of(connections, warehouse, query, simulator):
     """Send messages and move them to another day."""
 
-    def make(day, count=20, **settings):
-        freeze(warehouse, people(count))
+    def make(day, count=20, others=(), **settings):
+        freeze(warehouse, [*people(count), *others])
 
         async def work():
             async with TwilioGateway(simulator.settings()) as twilio:
@@ -114,8 +116,8 @@ class TestPastDay:
     ):
         caplog.set_level("DEBUG")
         configure(**QUICK)
-        messages_of(PAST_DAY)
-        query("update messages set tracking_closes_at = now() + interval '3 seconds'")
+        messages_of(PAST_DAY, others=[SILENT])
+        query("update messages set tracking_closes_at = now() + interval '4 seconds'")
         sensor().execute(run_of(PAST_DAY))
         found = query("select message_sid, provider_status, settled_at is not null as settled from messages")
         assert all(row["settled"] for row in found)

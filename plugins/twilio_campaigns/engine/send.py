@@ -23,6 +23,7 @@ from twilio_campaigns.engine.chunk import Chunk, Tally
 from twilio_campaigns.engine.lessons import Lessons
 from twilio_campaigns.engine.pace import Pace
 from twilio_campaigns.engine.permits import Permits
+from twilio_campaigns.engine.spacing import Spacing
 from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Progress
 from twilio_campaigns.warehouse.runs import RunStore
 from twilio_campaigns.warehouse.throughput import Throughput
@@ -92,6 +93,7 @@ class BatchSender:
             validity_period=campaign.validity_period,
         )
         self._width = Permits(width)
+        self._spacing = Spacing(width, clock)
         self._ranks = count()
         self._stopping = asyncio.Event()
         self._killed_at: float | None = None
@@ -238,6 +240,7 @@ class BatchSender:
         await self._width.acquire(rank)
         may_leave = False
         try:
+            await self._spacing.wait()
             may_leave = not self._stopping.is_set() and await places.take()
         finally:
             if not may_leave:
@@ -267,7 +270,9 @@ class BatchSender:
             if self._stopping.is_set() or self._clock() >= until or not chunk.begin(row.key):
                 return
             reached(Step.POSTING)
+            left_at = self._clock()
             outcome = await self._twilio.create(row.message)
+            self._spacing.learn(self._clock() - left_at)
             reached(Step.ANSWERED)
         finally:
             self._width.release()

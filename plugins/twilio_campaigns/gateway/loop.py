@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,6 +15,8 @@ Answer = TypeVar("Answer")
 
 #: New objects after which Python looks for cycles, and how often it then looks among older ones.
 RARELY: Final = (20_000, 20, 20)
+#: Seconds for which another thread may keep the loop waiting.
+SHARE: Final = 0.001
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
@@ -21,7 +24,7 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
     :raises RuntimeError: in a thread that has a running loop already.
     """
-    with _rare_collections(), asyncio.Runner(loop_factory=_factory()) as runner:
+    with _rare_collections(), _fair_share(), asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(work)
 
 
@@ -41,6 +44,20 @@ def _rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+@contextmanager
+def _fair_share() -> Iterator[None]:
+    """Let the loop have its turn often while other threads encode and decode rows.
+
+    Python lets a thread go on for 5 ms before another one gets its turn: time for twenty requests.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SHARE)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 from functools import partial
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: How long a server that ends waits for answers that are under way, delayed ones above all.
 GRACE_SECONDS: Final = 1.0
+#: New objects after which Python looks for garbage, and how often it then looks among older ones.
+RARELY: Final = (50_000, 20, 100)
 
 
 class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time: httptools or h11
@@ -102,8 +105,13 @@ class SimulatorServer(uvicorn.Server):
 
 
 def serve(config: SimulatorConfig, host: str = "127.0.0.1", port: int = 0) -> None:
-    """Serve until SIGTERM or Ctrl-C; the first line on standard output says where."""
+    """Serve until SIGTERM or Ctrl-C; the first line on standard output says where.
+
+    Messages stay: Python would look through all of them for garbage, again and again.
+    """
     server = SimulatorServer(config, host, port)
     sys.stdout.write(f"Simulator listening on {server.url}\n")
     sys.stdout.flush()
+    gc.freeze()
+    gc.set_threshold(*RARELY)
     server.run()

@@ -126,9 +126,12 @@ def write_locked(
     fitting, stray = _sort_out(outcomes.accepted, ours, taken)
     accept_locked(connection, fitting, window, "answer")
     _refuse(connection, {key: code for key, code in outcomes.refused.items() if key in ours})
-    connection.execute(_RELEASE, {"keys": [key for key in outcomes.released if key in ours]})
+    released = [key for key in outcomes.released if key in ours]
+    if released:
+        connection.execute(_RELEASE, {"keys": released})
     doubtful = [key for key in (*outcomes.unknown, *stray) if key in ours]
-    connection.execute(_DOUBT, {"keys": doubtful, "list_lag": list_lag})
+    if doubtful:
+        connection.execute(_DOUBT, {"keys": doubtful, "list_lag": list_lag})
     return _put_aside(connection, stray)
 
 
