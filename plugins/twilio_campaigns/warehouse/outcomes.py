@@ -61,7 +61,7 @@ select distinct on (m.to_number) m.to_number, o.reason, o.source
 from unnest(%(keys)s::uuid[], %(reasons)s::text[], %(sources)s::text[]) as o(message_key, reason, source)
 join messages as m on m.message_key = o.message_key
 order by m.to_number
-on conflict (to_number) do update
+on conflict (to_number, scope) do update
 set reason = excluded.reason, source = excluded.source, suppressed_at = now(), lifted_at = null
 where s.lifted_at is not null
 """

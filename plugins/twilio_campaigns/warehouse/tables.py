@@ -119,6 +119,7 @@ messages = Table(
     Column("price", Numeric(12, 5), comment="Positive, in price_unit; empty until Twilio bills."),
     Column("price_unit", Text, comment="ISO 4217."),
     Column("settled_at", Moment, comment="From here on no further read is planned."),
+    Column("asked_at", Moment, comment="When Twilio was last asked for this message alone."),
     CheckConstraint(_one_of("send_state", SendState), name="send_state"),
     CheckConstraint("(send_state = 'accepted') = (message_sid is not null)", name="accepted_has_sid"),
     CheckConstraint("(send_state = 'skipped') = (skip_reason is not null)", name="skipped_has_reason"),
@@ -126,6 +127,8 @@ messages = Table(
     CheckConstraint(_one_of("status", Status), name="status"),
     CheckConstraint("price >= 0", name="price_positive"),
     comment="The ledger: one row per intended message, written before anything is sent.",
+    # Room on each page, so that a status that changes does not touch the indexes (a HOT update).
+    postgresql_with={"fillfactor": "85"},
 )
 Index(
     "uq_messages_run_key_to_number",
@@ -150,9 +153,16 @@ Index(
     "ix_messages_open",
     messages.c.tracked_on,
     messages.c.connection,
+    messages.c.accepted_at,
     postgresql_where=text("send_state = 'accepted' and settled_at is null"),
 )
-Index("ix_messages_tracked_on", messages.c.tracked_on)
+Index(
+    "ix_messages_tracked_on",
+    messages.c.tracked_on,
+    messages.c.connection,
+    messages.c.accepted_at,
+    postgresql_where=text("send_state = 'accepted'"),
+)
 Index("ix_messages_run_key_send_state", messages.c.run_key, messages.c.send_state)
 Index("ix_messages_to_number_claimed_at", messages.c.to_number, messages.c.claimed_at)
 
@@ -230,11 +240,18 @@ suppressions = Table(
     "suppressions",
     metadata,
     Column("to_number", Text, primary_key=True, comment="E.164."),
+    Column(
+        "scope",
+        Text,
+        primary_key=True,
+        server_default=text("'*'"),
+        comment="Whom it concerns: * for every sender, else the Messaging Service or number that must not text it.",
+    ),
     Column("reason", Text, nullable=False, comment="opt_out, bad_number, manual …"),
     Column("source", Text, nullable=False, comment="Who or what set it."),
     Column("suppressed_at", Moment, nullable=False, server_default=text("now()")),
     Column("lifted_at", Moment, comment="Set when the person came back; the row stays."),
-    comment="Numbers that no campaign texts while lifted_at is empty.",
+    comment="Numbers that are not texted, by nobody or not by one sender, while lifted_at is empty.",
 )
 
 stray_messages = Table(
@@ -300,3 +317,67 @@ reconcile_passes = Table(
     comment="One row per reconcile pass: what it read, what it cost, what it changed.",
 )
 Index("ix_reconcile_passes_day_started_at", reconcile_passes.c.day, reconcile_passes.c.started_at)
+
+list_volumes = Table(
+    "list_volumes",
+    metadata,
+    Column("connection", Text, primary_key=True, comment="Airflow connection of the Twilio account."),
+    Column("hour", Moment, primary_key=True, comment="Beginning of the hour of date_sent."),
+    Column("messages", Integer, nullable=False, comment="Messages that a list of this hour gave, anybody's."),
+    Column("read_at", Moment, nullable=False),
+    comment="What lists of an hour cost, learnt from earlier passes.",
+)
+
+inbound_reads = Table(
+    "inbound_reads",
+    metadata,
+    Column("connection", Text, primary_key=True, comment="Airflow connection of the Twilio account."),
+    Column("read_at", Moment, nullable=False, comment="Up to this moment replies are known."),
+    comment="How far replies have been read.",
+)
+
+reconcile_audits = Table(
+    "reconcile_audits",
+    metadata,
+    Column("audit_id", Uuid, primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("connection", Text, nullable=False, comment="Airflow connection of the Twilio account."),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Column("complete", Boolean, nullable=False, server_default=text("false")),
+    Column("api_calls", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "listed", Integer, nullable=False, server_default=text("0"), comment="Messages in Twilio's list, anybody's."
+    ),
+    Column("accepted", Integer, nullable=False, server_default=text("0"), comment="Accepted rows of the ledger."),
+    Column("matched", Integer, nullable=False, server_default=text("0"), comment="Rows whose message is as they say."),
+    Column(
+        "missing", Integer, nullable=False, server_default=text("0"), comment="Rows whose SID Twilio does not know."
+    ),
+    Column(
+        "orphans",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="Messages that look like ours, without a row.",
+    ),
+    Column(
+        "different", Integer, nullable=False, server_default=text("0"), comment="Rows whose last status is another one."
+    ),
+    Column("error", Text, comment="Why it is incomplete."),
+    comment="One row per audit of a closed day and account: the ledger against Twilio's list.",
+)
+Index("ix_reconcile_audits_day_started_at", reconcile_audits.c.day, reconcile_audits.c.started_at)
+
+reconcile_audit_findings = Table(
+    "reconcile_audit_findings",
+    metadata,
+    Column("audit_id", Uuid, primary_key=True),
+    Column("message_sid", Text, primary_key=True),
+    Column("kind", Text, nullable=False, comment="missing, orphan or different."),
+    Column("message_key", Uuid, comment="The ledger's row; empty for an orphan."),
+    Column("ledger_status", Text, comment="Twilio's word as the ledger has it."),
+    Column("provider_status", Text, comment="Twilio's word now."),
+    CheckConstraint("kind in ('missing', 'orphan', 'different')", name="kind"),
+    comment="What an audit found, message by message.",
+)
