@@ -145,7 +145,7 @@ class TestReconcile:
         result = invoke("reconcile", "--day", sent, "--database-url", database_url)
         assert result.exit_code == 0, result.output
         (line,) = result.stdout.splitlines()
-        assert re.match(rf"{sent}: Full pass: \d+ API calls .*, 20 observed, ", line)
+        assert re.match(rf"{sent}: Repair: \d+ API calls .*, 20 observed, ", line)
         assert {row["status"] for row in query("select status from campaign_events")} >= {"enqueued", "delivered"}
         assert "+1202" not in result.output
 
@@ -236,6 +236,7 @@ COMMANDS = {
     "stop": ["stop", "spring/x"],
     "send-late": ["send-late", "spring/x"],
     "recover": ["recover", "--since", "2026-11-20"],
+    "audit": ["audit", "--day", "2026-11-20"],
 }
 
 

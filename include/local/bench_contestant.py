@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import SecretStr
 from twilio.http.async_http_client import AsyncTwilioHttpClient
@@ -36,6 +36,8 @@ from twilio_campaigns.warehouse.connection import Warehouse
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from include.local.bench_reconcile_contestant import ReadJob
+
 THREADS: Final = 32
 
 
@@ -53,6 +55,8 @@ class Job:
     :param batches: which of its batches.
     :param parts_per_second: the sender's throughput.
     """
+
+    MODULE: ClassVar[str] = "include.local.bench_contestant"
 
     contestant: str
     url: str = ""
@@ -98,7 +102,7 @@ def wait_for_go() -> None:
     sys.stdin.readline()
 
 
-def client_of(job: Job, http: Any) -> Client:  # noqa: ANN401 - the SDK is not typed
+def client_of(job: Job | ReadJob, http: Any) -> Client:  # noqa: ANN401 - the SDK is not typed
     """Make the SDK's client as its documentation does, at another address."""
     client = Client(ACCOUNT_SID, job.token, http_client=http)
     client.api.base_url = job.url

@@ -25,10 +25,12 @@ from include.local.environment import ROOT
 from twilio_campaigns.warehouse.schema import upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from include.local.bench_contestant import Job
+    from include.local.bench_reconcile_contestant import ReadJob
 
 TEMPLATE = "template_bench"
 PATIENCE = 30
@@ -36,6 +38,8 @@ PATIENCE = 30
 LONGEST_HEAT = 600
 #: Seconds after which processes whose client has left are gone.
 SETTLING = 0.3
+#: Speed of a clock that stands.
+STANDING = 1e-9
 
 
 class BenchError(Exception):
@@ -52,6 +56,7 @@ class Figures:
     :param simulator_cpu: of the simulator meanwhile.
     :param postgres_cpu: of PostgreSQL meanwhile.
     :param peak_megabytes: most memory that one of the contestants held.
+    :param told: what else each of them has to say.
     """
 
     answers: int
@@ -60,6 +65,7 @@ class Figures:
     simulator_cpu: float
     postgres_cpu: float
     peak_megabytes: float
+    told: tuple[dict[str, Any], ...] = ()
 
     @property
     def rate(self) -> float:
@@ -71,12 +77,15 @@ class Simulator:
     """A simulator in a process of its own.
 
     :param latency: seconds added to every answer.
+    :param stands_at: where its clock stands and moves only when told; it runs when empty.
     """
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latency: float, stands_at: datetime | None = None) -> None:
         self.latency = latency
         self.token = secrets.token_hex(16)
         command = [sys.executable, "-m", "twilio_campaigns.simulator", "--port", "0", "--opted-out-share", "0"]
+        if stands_at is not None:
+            command += ["--started-at", f"{stands_at:%Y-%m-%dT%H:%M:%S}", "--speed", str(STANDING)]
         self._process = subprocess.Popen(
             [*command, "--latency-seconds", str(latency)],
             env={**environ(), "SIMULATOR_AUTH_TOKEN": self.token},
@@ -94,6 +103,12 @@ class Simulator:
         """End it."""
         self._process.terminate()
         self._process.wait(PATIENCE)
+
+    def control(self, path: str, **body: object) -> httpx.Response:
+        """Ask for something below `/_simulator`, or tell it to do something, if there is anything to say."""
+        with httpx.Client(base_url=f"{self.url}/_simulator", timeout=LONGEST_HEAT) as client:
+            answer = client.post(path, json=body) if body else client.get(path)
+        return answer.raise_for_status()
 
     def reset(self) -> None:
         """Forget every message: heats begin alike."""
@@ -123,12 +138,16 @@ def environ() -> dict[str, str]:
 
 
 class Lab:
-    """Holds what all contestants share; use as a context manager."""
+    """Holds what all contestants share; use as a context manager.
 
-    def __init__(self) -> None:
+    :param stands_at: where the simulators' clocks stand; they run when empty.
+    """
+
+    def __init__(self, stands_at: datetime | None = None) -> None:
+        self._stands_at = stands_at
         self._stack = ExitStack()
         self._simulators: dict[float, Simulator] = {}
-        self._templates: dict[str, str] = {}
+        self._templates: set[str] = set()
         self._numbers = count(1)
 
     def __enter__(self) -> Self:
@@ -152,17 +171,23 @@ class Lab:
     def simulator(self, latency: float) -> Simulator:
         """Give the one simulator with this latency."""
         if latency not in self._simulators:
-            self._simulators[latency] = self._stack.enter_context(Simulator(latency))
+            self._simulators[latency] = self._stack.enter_context(Simulator(latency, self._stands_at))
         return self._simulators[latency]
 
     def frozen(self, messages: int, batches: int = 1) -> str:
         """Freeze an audience once; give the name of the database from which heats copy theirs."""
-        name = f"frozen_{messages}_{batches}"
+        campaign = bench_people.campaign("bench", bench_people.UNLIMITED, -(-messages // batches))
+        return self.template(
+            f"frozen_{messages}_{batches}",
+            lambda url: bench_people.freeze(url, campaign, bench_people.rows(messages)),
+        )
+
+    def template(self, name: str, fill: Callable[[str], object]) -> str:
+        """Make a database once, from which heats copy theirs; give its name."""
         if name not in self._templates:
             self._sql(f"create database {name} template {TEMPLATE}")
-            campaign = bench_people.campaign("bench", bench_people.UNLIMITED, -(-messages // batches))
-            bench_people.freeze(self._url(name), campaign, bench_people.rows(messages))
-            self._templates[name] = name
+            fill(self._url(name))
+            self._templates.add(name)
         return name
 
     @contextmanager
@@ -175,7 +200,7 @@ class Lab:
         finally:
             self._sql(f"drop database {name} with (force)")
 
-    def heat(self, jobs: Sequence[Job], simulator: Simulator | None = None) -> Figures:
+    def heat(self, jobs: Sequence[Job | ReadJob], simulator: Simulator | None = None) -> Figures:
         """Let contestants start together, and take their figures."""
         with ExitStack() as stack:
             started = [stack.enter_context(_Contestant(job)) for job in jobs]
@@ -193,6 +218,7 @@ class Lab:
             simulator_cpu=after[0] - before[0],
             postgres_cpu=after[1] - before[1],
             peak_megabytes=max(figures["peak_megabytes"] for figures in told),
+            told=tuple(told),
         )
 
     def _cpu(self, simulator: Simulator | None) -> tuple[float, float]:
@@ -224,10 +250,10 @@ class Lab:
 class _Contestant:
     """A process that does one job."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job | ReadJob) -> None:
         self._job = job
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "include.local.bench_contestant"],
+            [sys.executable, "-m", job.MODULE],
             cwd=ROOT,
             env=environ(),
             stdin=subprocess.PIPE,

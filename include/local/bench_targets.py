@@ -1,4 +1,4 @@
-"""What the benchmarks of sending promise, and the one table in which figures stand beside it."""
+"""What the benchmarks promise, and the one table in which figures stand beside it."""
 
 from __future__ import annotations
 
@@ -91,9 +91,14 @@ class Note:
 
 @dataclass
 class Report:
-    """Everything that was measured."""
+    """Everything that was measured.
+
+    :param title: heads the table.
+    :param name: names the file of figures.
+    """
 
     title: str
+    name: str = "send"
     entries: list[Line | Note | Verdict] = field(default_factory=list)
 
     @property
@@ -123,7 +128,7 @@ class Report:
 
     def write(self) -> Path:
         """Keep the figures as JSON; give the file."""
-        file = LOCAL / "bench" / "send.json"
+        file = LOCAL / "bench" / f"{self.name}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         content = {"title": self.title, "holds": self.holds, "entries": [_as_json(entry) for entry in self.entries]}
         file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

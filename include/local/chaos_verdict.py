@@ -64,13 +64,20 @@ class Books:
     simulator_seed: int
     opted_out_share: float
     by_sid: Mapping[str, Row] = field(init=False)
+    bad_numbers: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_sid", {message["sid"]: message for message in self.truth})
+        entries = ((message["to"], error_entry(message["error_code"])) for message in self.truth)
+        object.__setattr__(self, "bad_numbers", frozenset(to for to, entry in entries if entry and entry.suppresses))
 
     def wants_no_texts(self, number: str) -> bool:
         """Whether this person has written STOP."""
         return has_opted_out(self.simulator_seed, number, self.opted_out_share)
+
+    def cannot_be_texted(self, number: str) -> bool:
+        """Whether one of this number's messages failed in a way that concerns every sender."""
+        return number in self.bad_numbers
 
 
 def read_books(url: str, truth: Sequence[Row], *, wanted: int, simulator_seed: int, opted_out_share: float) -> Books:
@@ -145,7 +152,10 @@ def _gaps(books: Books) -> Iterator[str]:
 
 
 def _not_final(books: Books) -> Iterator[str]:
-    """Refused and left out may only be who has written STOP, and those may not be texted through a number."""
+    """Refused may only be who has written STOP, and those may not be texted through a number.
+
+    Left out may be they, and whose number proved to be a bad one in the other campaign.
+    """
     for row in books.messages:
         has_stopped = books.wants_no_texts(row["to_number"])
         through_number = row["campaign_id"] == "through_number"
@@ -155,7 +165,9 @@ def _not_final(books: Books) -> Iterator[str]:
             has_stopped and through_number and row["status_code"] == OPTED_OUT
         ):
             yield f"{_name(row)} failed with {row['status_code']}, which Twilio did not say"
-        elif row["send_state"] == "skipped" and not (has_stopped and row["skip_reason"] == "suppressed"):
+        elif row["send_state"] == "skipped" and not (
+            row["skip_reason"] == "suppressed" and (has_stopped or books.cannot_be_texted(row["to_number"]))
+        ):
             yield f"{_name(row)} was left out: {row['skip_reason']}"
         elif row["send_state"] == "accepted" and has_stopped and through_number:
             yield f"{_name(row)} is accepted, but Twilio refuses this number"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twilio_campaigns import cli_runs
+from twilio_campaigns import cli_audit, cli_plan, cli_runs
 from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, open_warehouse, out
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import simulator
@@ -98,6 +98,8 @@ def reconcile(
 
 app.command()(simulator)
 cli_runs.add_to(app)
+cli_audit.add_to(app)
+app.command()(cli_plan.plan_reconcile)
 
 
 async def _gateway(connection_id: str) -> TwilioGateway:

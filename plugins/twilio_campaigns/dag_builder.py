@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from twilio_campaigns.domain.campaign_files import load_campaigns
 from twilio_campaigns.domain.exceptions import CampaignFileError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION
+from twilio_campaigns.operators.audit import TwilioAuditOperator
 from twilio_campaigns.operators.campaign import (
     TwilioCampaignReportOperator,
     TwilioCampaignSendOperator,
@@ -29,6 +30,8 @@ from twilio_campaigns.operators.warehouse import WarehouseUpgradeOperator
 from twilio_campaigns.sensors.reconcile import TwilioReconcileSensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twilio_campaigns.domain.campaign import Campaign
 
 #: Our own DAGs begin here; `catchup=False` keeps it from mattering.
@@ -45,6 +48,16 @@ _PRESETS: Final = {
     "@quarterly": "0 0 1 */3 *",
     "@yearly": "0 0 1 1 *",
 }
+
+_ABOUT_THE_AUDIT: Final = """
+A run with logical date **D** audits the messages that Twilio accepted on **D - 5 days** (UTC): every window of that
+day is over, and so is its run of `reconcile_messages`. Where `TWILIO_CAMPAIGNS__TRACKING_WINDOW` is longer than 4 days,
+it is so many days more. The log's first line names the day. A backfill of D audits the same day again; param `day`
+names any.
+
+Green: nothing is missing. Red without a retry: a gap; the error says how many messages of which kind and what to do,
+table `reconcile_audit_findings` which. It only reads. More: `docs/audit.md`.
+"""
 
 
 def include_folder(beside: str | Path | None = None) -> Path:
@@ -146,6 +159,45 @@ def reconcile_dag(warehouse_conn_id: str = DEFAULT_CONNECTION) -> DAG:
             task_id="reconcile",
             warehouse_conn_id=warehouse_conn_id,
             retries=20,
+            retry_delay=retry_delay,
+            retry_exponential_backoff=True,
+            max_retry_delay=60 * retry_delay,
+        )
+    return dag
+
+
+def audit_dag(warehouse_conn_id: str = DEFAULT_CONNECTION, other_senders: Sequence[str] = ()) -> DAG:
+    """Build `reconcile_audit`: every morning the day that has just closed, ledger against Twilio's list.
+
+    :param other_senders: From numbers and Messaging Services that not only campaigns use: their messages are not
+        called orphans.
+    """
+    retry_delay = Settings.from_environ(os.environ).retry_delay
+    with DAG(
+        dag_id="reconcile_audit",
+        description="Compares the ledger of the day that has just closed with Twilio's list; red where they differ.",
+        doc_md=_ABOUT_THE_AUDIT,
+        # By then the run of `reconcile_messages` of a day whose windows ended at midnight is over.
+        schedule=CronTriggerTimetable("0 6 * * *", timezone="UTC"),
+        start_date=EPOCH,
+        catchup=False,
+        max_active_runs=2,
+        params={
+            "day": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                description="UTC day to audit. Empty: the latest that is closed at the run's logical date.",
+            )
+        },
+        tags=["twilio", "reconcile"],
+    ) as dag:
+        TwilioAuditOperator(
+            task_id="audit",
+            day="{{ params.day or '' }}",
+            other_senders=other_senders,
+            warehouse_conn_id=warehouse_conn_id,
+            retries=5,
             retry_delay=retry_delay,
             retry_exponential_backoff=True,
             max_retry_delay=60 * retry_delay,

@@ -29,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.twilio")],
-        "operators": [_modules("operators.campaign", "operators.resolve", "operators.message")],
+        "operators": [_modules("operators.campaign", "operators.resolve", "operators.message", "operators.audit")],
         "sensors": [_modules("sensors.reconcile")],
         "connection-types": [_connection_type()],
     }

@@ -33,6 +33,7 @@ CAMPAIGN_TASKS = {"prepare_audience": False, "send_batch": True, "resolve_unknow
 CONTRACT = {
     **dict.fromkeys(CAMPAIGN_DAGS, CAMPAIGN_TASKS),
     "reconcile_messages": {"reconcile": False},
+    "reconcile_audit": {"audit": False},
     "warehouse_upgrade": {"upgrade": False},
 }
 
@@ -86,16 +87,26 @@ class TestParsing:
             "campaign__spring_sale": (False, 4),
             "campaign__product_launch": (False, 4),
             "reconcile_messages": (False, 16),
+            "reconcile_audit": (False, 2),
             "warehouse_upgrade": (False, 1),
         }
 
-    def test_only_reconciling_runs_by_itself_at_every_utc_midnight(self, bag):
+    def test_only_reconciling_and_its_audit_run_by_themselves(self, bag):
         periodic = {name for name, dag in bag.dags.items() if as_scheduled(dag).timetable.periodic}
-        assert periodic == {"reconcile_messages"}
+        assert periodic == {"reconcile_messages", "reconcile_audit"}
+
+    def test_reconciling_begins_at_every_utc_midnight(self, bag):
         dag = bag.dags["reconcile_messages"]
         assert isinstance(dag.timetable, CronTriggerTimetable)
         # Unpaused at any time of the day, it follows that day first.
         assert first_slot(dag, datetime(2026, 11, 20, 17, tzinfo=UTC)) == datetime(2026, 11, 20, tzinfo=UTC)
+
+    def test_the_audit_comes_when_the_run_of_the_day_before_is_over(self, bag):
+        dag = bag.dags["reconcile_audit"]
+        assert isinstance(dag.timetable, CronTriggerTimetable)
+        assert first_slot(dag, datetime(2026, 11, 20, 7, tzinfo=UTC)) == datetime(2026, 11, 20, 6, tzinfo=UTC)
+        assert "D - 5 days" in dag.doc_md
+        assert dag.task_dict["audit"].retries == 5
 
     def test_every_dag_survives_the_way_to_the_scheduler(self, bag):
         for dag in bag.dags.values():
@@ -125,7 +136,7 @@ class TestBrokenFile:
     def test_a_missing_include_folder_is_an_import_error_and_hides_nothing_else(self, monkeypatch, tmp_path):
         monkeypatch.setenv("TWILIO_CAMPAIGNS__INCLUDE", str(tmp_path / "nowhere"))
         bag = parsed()
-        assert set(bag.dags) == {"reconcile_messages", "warehouse_upgrade"}
+        assert set(bag.dags) == {"reconcile_messages", "reconcile_audit", "warehouse_upgrade"}
         assert set(bag.import_errors) == {"campaign_errors.py"}
         assert "TWILIO_CAMPAIGNS__INCLUDE" in bag.import_errors["campaign_errors.py"]
 
@@ -439,6 +450,18 @@ class TestRunning:
         assert site.query("select provider_status, settled_at is not null as settled from messages") == [
             {"provider_status": truth["final_status"], "settled": True}
         ]
+
+    def test_a_closed_day_is_audited_and_a_lost_row_is_red(self, site):
+        site.run("campaign__handmade", datetime.now(UTC))
+        day = datetime.now(UTC).date() - timedelta(days=5)
+        site.query(f"update messages set tracked_on = '{day}', provider_status = 'read', status = 'delivered'")
+        green = site.run("reconcile_audit", datetime.now(UTC))
+        assert (green["state"], green["tasks"]) == ("success", {"audit": ["success"]})
+        site.query(f"update messages set message_sid = 'SM{'0' * 32}', tracking_closes_at = now()")
+        red = site.run("reconcile_audit", datetime.now(UTC) + timedelta(seconds=1))
+        assert (red["state"], red["tasks"]) == ("failed", {"audit": ["failed"]})
+        kept = site.query("select day, accepted, matched, missing from reconcile_audits order by started_at")
+        assert [tuple(row.values()) for row in kept] == [(day, 1, 1, 0), (day, 1, 0, 1)]
 
 
 def test_the_upgrade_dag_makes_the_tables(airflow, empty_database_url, simulator):

@@ -5,13 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from twilio_campaigns.domain.reconciling import (
-    DayState,
-    is_neglected,
-    list_is_cheaper,
-    step_at,
-    window_of,
-)
+from twilio_campaigns.domain.reconciling import DayState, is_neglected, step_at
 from twilio_campaigns.domain.settings import Settings
 
 DAY = date(2026, 11, 20)
@@ -91,15 +85,8 @@ def test_a_day_whose_run_was_lost_is_noticed():
     assert is_neglected(DAY, now - 49 * HOUR, now, LADDER)
 
 
-def test_the_window_reaches_as_far_as_twilio_queues_but_not_beyond_now():
-    first, last = MIDNIGHT, MIDNIGHT + HOUR
-    window = window_of(first, last, last + timedelta(days=1))
-    assert (window.after < first, window.before) == (True, last + 12 * HOUR)
-    assert window_of(first, last, last).before < last + HOUR
-
-
-@pytest.mark.parametrize(
-    ("due", "listed", "cheaper"), [(1, None, False), (2, None, True), (20, 25_000, False), (30, 25_000, True)]
-)
-def test_a_list_is_read_only_where_it_saves_calls(due, listed, cheaper):
-    assert list_is_cheaper(due, listed) is cheaper
+def test_a_message_that_only_lacks_its_price_is_looked_at_rarely():
+    schedule = Settings().schedule
+    assert schedule.price_ladder == [24 * HOUR, 48 * HOUR, 72 * HOUR, 96 * HOUR]
+    assert schedule.slack_of(HOUR) == timedelta(minutes=15)
+    assert schedule.closing_slack < HOUR

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import freeze, observation, people
 from twilio_campaigns.domain.status import Source
-from twilio_campaigns.warehouse.events import EventStore
+from twilio_campaigns.warehouse.applying import EventStore
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SID = "SM" + "1" * 32
@@ -37,7 +37,8 @@ def tables(query):
     events = query("select * from campaign_events order by event_id")
     for event in events:
         del event["recorded_at"], event["source"]
-    return ledger, events
+    views = [query("select * from message_status"), query("select * from campaign_performance")]
+    return ledger, events, views
 
 
 def statuses(query):
@@ -93,6 +94,37 @@ def test_repair_brings_deleted_events_back(accepted, query):
     assert accepted.apply([seen]).events == 0
     assert accepted.apply([seen], repair=True).events == 2
     assert set(statuses(query)) == {"enqueued", "sent", "delivered"}
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        "provider_status = 'delivered', status = 'delivered', status_code = null",
+        "provider_status = 'queued', status = 'enqueued', status_code = null, final_at = null, sent_at = null",
+        "status_code = 30008",
+        "status = 'rejected', final_at = now()",
+        "price = 99",
+        "number_of_message_parts = 7",
+    ],
+)
+def test_repair_trusts_twilio_and_the_events_not_the_row(accepted, query, altered):
+    seen = observation(SID, "undelivered", error_code=30003, price=Decimal("0.0079"), price_unit="USD", parts=1)
+    accepted.apply([seen])
+    before = tables(query)
+    query(f"update messages set {altered}")
+    assert accepted.apply([seen], repair=True).changed == 1
+    assert tables(query) == before
+
+
+def test_repair_keeps_what_only_an_event_knows(accepted, query):
+    """A webhook may have said more than a list says later: evidence of delivery wins, also in a repair."""
+    accepted.apply([observation(SID, "delivered", source=Source.WEBHOOK, price=Decimal("0.0079"), price_unit="USD")])
+    before = tables(query)
+    query("update messages set provider_status = 'sent', status = 'sent', final_at = null")
+    accepted.apply([observation(SID, "sent")], repair=True)
+    after = tables(query)
+    assert after[0] == before[0]
+    assert query("select status, price from messages") == [{"status": "delivered", "price": Decimal("0.00790")}]
 
 
 def test_an_unseen_status_changes_nothing_and_is_logged(accepted, query, caplog):

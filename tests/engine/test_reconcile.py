@@ -51,7 +51,8 @@ def reconciler(warehouse, simulator, settings=QUICK, **changes):
 
 
 def read(warehouse, simulator, day=None, *, full_read=True, **changes):
-    return asyncio.run(reconciler(warehouse, simulator, **changes).read(day or today(), full_read=full_read))
+    made = reconciler(warehouse, simulator, **changes)
+    return asyncio.run(made.read(day or today(), full_read=full_read, repair=full_read))
 
 
 def table(query):

@@ -337,7 +337,7 @@ class TestSuppressing:
         (row,) = query("select to_number, reason, source, lifted_at from suppressions")
         assert row == {"to_number": OPTED_OUT, "reason": "opt_out", "source": "twilio:21610", "lifted_at": None}
         other = run(campaign_id="autumn")
-        freeze(warehouse, gone, of=campaign(campaign_id="autumn"), as_run=other)
+        freeze(warehouse, gone, of=campaign(campaign_id="autumn", sender=number_sender()), as_run=other)
         assert query("select skip_reason from messages where run_key = %s", other.run_key) == [
             {"skip_reason": "suppressed"}
         ]

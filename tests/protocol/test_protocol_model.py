@@ -33,7 +33,7 @@ from twilio_campaigns.domain.status import Source
 from twilio_campaigns.engine.chunk import Chunk
 from twilio_campaigns.engine.resolve import Resolver
 from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
-from twilio_campaigns.warehouse.events import EventStore
+from twilio_campaigns.warehouse.applying import EventStore
 from twilio_campaigns.warehouse.expiry import Expiry
 from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.resolving import ResolveStore

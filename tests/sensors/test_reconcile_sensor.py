@@ -184,7 +184,7 @@ class TestDeferral:
         with pytest.raises(TaskDeferred) as deferred:
             sensor().execute(run_of(PAST_DAY))
         (closes,) = query("select distinct tracking_closes_at as at from messages")
-        assert deferred.value.trigger.moment == closes["at"]
+        assert deferred.value.trigger.moment == closes["at"] + Settings(ladder="5h").schedule.closing_slack
 
     def test_what_it_asked_for_can_be_resumed(self, messages_of, query):
         today = datetime.now(UTC).date()
@@ -202,7 +202,7 @@ class TestDeferral:
         configure(WAIT_IN_PLACE="0.1s", MIN_WAIT="30s")
         before = events(query)
         query("delete from campaign_events where status <> 'enqueued'")
-        store = ReconcileStore(warehouse, [])
+        store = ReconcileStore(warehouse, Settings().schedule)
         reading = store.begin(PAST_DAY, timedelta(minutes=5), full_read=False)
         with pytest.raises(TaskDeferred) as deferred:
             sensor().execute(run_of(PAST_DAY))

@@ -96,6 +96,12 @@ class Running:
             del row["recorded_at"], row["source"], row["provider_status"]
         return rows
 
+    def ledger(self):
+        return self.query(
+            "select message_key, provider_status, status, status_code, number_of_message_parts, sent_at, final_at, "
+            "price from messages where send_state = 'accepted' order by message_key"
+        )
+
 
 @pytest.fixture(scope="module")
 def running():
@@ -151,14 +157,21 @@ def test_a_backfill_over_three_days_settles_every_message(running, reconciled_da
     assert {row["message_sid"]: row["provider_status"] for row in found} == ends
 
 
-def test_the_same_backfill_repairs_deleted_events(running, reconciled_days):
-    before = running.events()
+def test_the_same_backfill_repairs_deleted_events_and_altered_rows(running, reconciled_days):
+    before, ledger = running.events(), running.ledger()
     assert {row["status"] for row in before} >= {"enqueued", "sent", "delivered", "failed", "rejected"}
     running.query("delete from campaign_events where left(event_id::text, 1) in ('0', '4', '8', 'c', 'd')")
     sent = len(running.simulated_messages())
     assert len(running.events()) < len(before)
+    running.query(
+        "update messages set provider_status = 'queued', status_code = null, price = null, "
+        "status = case when left(message_key::text, 1) = '2' then 'enqueued' else 'delivered' end "
+        "where left(message_key::text, 1) in ('2', '7', 'b') and send_state = 'accepted'"
+    )
+    assert running.ledger() != ledger
     running.backfill(*reconciled_days, behavior="completed")
     assert running.events() == before
+    assert running.ledger() == ledger
     assert len(running.simulated_messages()) == sent
 
 

@@ -10,6 +10,7 @@ from twilio_campaigns.domain.message import Fact, Observation, event_id, facts_o
 from twilio_campaigns.domain.status import Status, provider_rank
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from decimal import Decimal
     from uuid import UUID
@@ -87,12 +88,14 @@ def facts(observation: Observation) -> tuple[Fact, ...]:
     return facts_of(observation, refused=is_refused(observation.error_code))
 
 
-def merge(known: Known, observation: Observation) -> Known:
+def merge(known: Known, observation: Observation, proven: tuple[Fact, ...] | None = None) -> Known:
     """Give what is known after this observation. Commutative, associative and idempotent.
 
     An unseen provider status changes nothing.
+
+    :param proven: its :func:`facts`, where the caller has them already.
     """
-    proven = facts(observation)
+    proven = facts(observation) if proven is None else proven
     if not proven:
         return known
     sent = next((fact.occurred_at for fact in proven if fact.status is Status.SENT), None)
@@ -129,20 +132,31 @@ def tells_nothing_new(known: Known, observation: Observation) -> bool:
     Merely changing nothing in the ledger is not enough: an older observation that arrives late may still bring
     an event that nobody recorded.
     """
-    return (
-        known.provider_status == observation.provider_status
-        and (known.status_code == observation.error_code or known.status is Status.DELIVERED)
-        and merge(known, observation) == known
-        and facts(observation)[-1].status is known.status
-    )
+    if known.provider_status != observation.provider_status:
+        return False
+    if known.status_code != observation.error_code and known.status is not Status.DELIVERED:
+        return False
+    proven = facts(observation)
+    return proven[-1].status is known.status and merge(known, observation, proven) == known
 
 
-def event_drafts(key: UUID, observation: Observation) -> list[EventDraft]:
+def event_drafts(
+    key: UUID,
+    observation: Observation,
+    proven: tuple[Fact, ...] | None = None,
+    known: Known | None = None,
+    enqueued_at: datetime | None = None,
+) -> list[EventDraft]:
     """Events that one observation proves. The provider's word stands at the status that it names itself.
 
     The number of parts belongs to the message, not to one status: the warehouse gives every event the ledger's.
+
+    :param proven: its :func:`facts`, where the caller has them already.
+    :param known: what the ledger held before. Row and events are written together, so an event that merely follows from
+        the observation, and that the ledger dates as early, is there and would not change: it is left out.
+    :param enqueued_at: when Twilio accepted the message, as the ledger has it.
     """
-    proven = facts(observation)
+    proven = facts(observation) if proven is None else proven
     return [
         EventDraft(
             event_id=event_id(key, fact.status),
@@ -154,4 +168,46 @@ def event_drafts(key: UUID, observation: Observation) -> list[EventDraft]:
             provider_status=observation.provider_status if fact is proven[-1] else None,
         )
         for fact in proven
+        if fact is proven[-1] or known is None or not _is_there(fact, known, enqueued_at)
     ]
+
+
+def _is_there(fact: Fact, known: Known, enqueued_at: datetime | None) -> bool:
+    if known.status is None:  # nothing was ever written
+        return False
+    since = enqueued_at if fact.status is Status.ENQUEUED else known.sent_at
+    return since is not None and since <= fact.occurred_at
+
+
+def known_from_events(events: Iterable[EventDraft]) -> Known:
+    """Give what the recorded events prove of a message, to repair a row of the ledger that says something else.
+
+    Price, parts and sender stand in no event for certain: see :func:`filled_from`.
+    """
+    known = Known()
+    for event in sorted(events, key=lambda event: event.status.rank):
+        is_final = event.status.rank >= _FINAL_RANK
+        known = replace(
+            known,
+            provider_status=event.provider_status or known.provider_status,
+            status=event.status,
+            status_code=event.status_code,
+            sent_at=event.occurred_at if event.status is Status.SENT else known.sent_at,
+            final_at=event.occurred_at if is_final else None,
+        )
+    return known
+
+
+def filled_from(known: Known, row: Known) -> Known:
+    """Take over what only the row knows of price, parts and sender."""
+    return replace(
+        known,
+        number_of_message_parts=_first(known.number_of_message_parts, row.number_of_message_parts),
+        price=_first(known.price, row.price),
+        price_unit=_first(known.price_unit, row.price_unit),
+        from_number=_first(known.from_number, row.from_number),
+    )
+
+
+def _first(value: _T | None, otherwise: _T | None) -> _T | None:
+    return otherwise if value is None else value

@@ -100,7 +100,7 @@ def _cleaned(raw: object) -> str:
 
 
 def _masked(text: str) -> str:
-    return f"…{text[-_SHOWN:]}" if len(text) > 2 * _SHOWN else "…"
+    return f"…{''.join(filter(str.isalnum, text[-_SHOWN:]))}" if len(text) > 2 * _SHOWN else "…"
 
 
 def _time_zone(number: phonenumbers.PhoneNumber) -> str | None:

@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Twilio queues a message for up to ten hours, so a message of an hour may be sent this much later.
-QUEUE_MARGIN: Final = timedelta(hours=12)
-#: Clocks differ a little.
-SKEW: Final = timedelta(minutes=5)
 #: A day is never finished earlier than this after its end.
 FINISH_AFTER: Final = timedelta(hours=1)
 #: A fresh day is looked at densely until this long after its end, then at most this rarely.
@@ -22,16 +18,36 @@ OLD_WAIT: Final = timedelta(hours=6)
 #: made shorter than usual is no reason to leave early.
 GIVE_UP_AFTER: Final = timedelta(hours=1)
 USUAL_WINDOW: Final = timedelta(days=4)
-#: Messages per page of a list.
-PAGE_ROWS: Final = 1000
+#: Share of the last age by which the last look may come late: an hour in four days.
+CLOSING_SLACK: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A period of `date_sent`, both ends included."""
+class Schedule:
+    """At which ages messages are looked at.
 
-    after: datetime
-    before: datetime
+    :param ladder: ages of a message whose fate is not known.
+    :param unpriced_after: how long after its final status a message waits for its price.
+    :param slack: share of an age by which a look may come late, so that more falls due together.
+    """
+
+    ladder: Sequence[timedelta]
+    unpriced_after: timedelta
+    slack: float = 0.0
+
+    @property
+    def price_ladder(self) -> list[timedelta]:
+        """Ages of a message that only lacks its price: it comes up to a day later, and is no reason to look often."""
+        return [point for point in self.ladder if point >= self.unpriced_after / 2]
+
+    @property
+    def closing_slack(self) -> timedelta:
+        """How late the last look may come, so that those whose windows close one after the other share it."""
+        return CLOSING_SLACK * self.ladder[-1] if self.ladder else timedelta(0)
+
+    def slack_of(self, point: timedelta) -> timedelta:
+        """How late a look at this age may come."""
+        return self.slack * point
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +129,3 @@ def is_neglected(day: date, last_pass_at: datetime | None, now: datetime, ladder
         return True
     age = now - datetime.combine(day, time.min, UTC)
     return now - last_pass_at > max(timedelta(hours=1), 2 * step_at(age, ladder))
-
-
-def window_of(first_accepted: datetime, last_accepted: datetime, now: datetime) -> Window:
-    """Give the period of `date_sent` in which messages that were accepted in a period appear."""
-    return Window(first_accepted - SKEW, min(last_accepted + QUEUE_MARGIN, now + SKEW))
-
-
-def list_is_cheaper(due_rows: int, listed_before: int | None) -> bool:
-    """Whether reading a list takes fewer calls than fetching every due row.
-
-    :param due_rows: rows to look at.
-    :param listed_before: messages, other people's included, that the same list gave last time.
-    """
-    pages = max(1, -(-max(listed_before or 0, due_rows) // PAGE_ROWS))
-    return pages < due_rows

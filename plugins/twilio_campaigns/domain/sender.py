@@ -77,6 +77,11 @@ class SenderProfile(Spec):
         """Whether Twilio picks the number from a pool."""
         return self.messaging_service_sid is not None
 
+    @property
+    def scope(self) -> str:
+        """What an opt-out from this sender concerns: its Messaging Service, else its number."""
+        return str(self.messaging_service_sid or self.from_number)
+
     @field_validator("messaging_service_sid")
     @classmethod
     def _check_messaging_service(cls, value: str | None) -> str | None:

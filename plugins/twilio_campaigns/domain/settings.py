@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from twilio_campaigns.domain.exceptions import ConfigurationError
+from twilio_campaigns.domain.reconciling import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,11 @@ def _durations(value: Any) -> Any:  # noqa: ANN401 - the same
     return [_duration(item) for item in value.split(",")] if isinstance(value, str) else value
 
 
+def _words(value: Any) -> Any:  # noqa: ANN401 - the same
+    return [word for item in value.split(",") if (word := item.strip())] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 
 
@@ -49,6 +55,7 @@ class Settings(BaseModel):
     :param lookup_gap: how far apart two look-ups of a lost answer are.
     :param tracking_window: how long after acceptance a message is looked after.
     :param ladder: ages at which an open message is looked at.
+    :param look_slack: share of such an age by which a look may come late, so that more falls due together.
     :param settle_unpriced_after: how long after its final status a message waits for its price.
     :param reserve_depth: how far ahead of now a sender's capacity may be reserved.
     :param min_wait: shortest pause between two passes over a day: what falls due meanwhile is read together.
@@ -56,8 +63,14 @@ class Settings(BaseModel):
     :param wait_in_place: pauses shorter than this are slept, longer ones are deferred to the triggerer.
     :param retry_delay: how long a failed task waits before its first retry; later ones wait longer.
     :param paused_wait: how often a paused run is looked at, to see whether somebody resumed it.
-    :param fetch_concurrency: fetches of single messages at a time.
+    :param fetch_concurrency: API calls of one pass at a time, per account: pages of lists and single messages.
+    :param missing_per_pass: how many messages that lists should show and do not are asked for alone in one pass, beside
+        those whose last look it is.
     :param young: how long a 404 on a message means "later" rather than "lost".
+    :param inbound_every: how often replies are read.
+    :param opt_out_words: words of the account that opt out, beside Twilio's English ones; comma separated.
+    :param opt_in_words: the same for opting in again.
+    :param help_words: the same for asking for help.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,15 +86,26 @@ class Settings(BaseModel):
         timedelta(minutes=minutes)
         for minutes in (1, 5, 15, 60, 3 * 60, 6 * 60, 12 * 60, 24 * 60, 48 * 60, 72 * 60, 96 * 60)
     )
+    look_slack: float = Field(default=0.25, ge=0, le=1)
     settle_unpriced_after: Duration = timedelta(hours=48)
     reserve_depth: Duration = timedelta(seconds=2)
-    min_wait: Duration = timedelta(seconds=30)
+    min_wait: Duration = timedelta(minutes=2)
     max_wait: Duration = timedelta(minutes=15)
     wait_in_place: Duration = timedelta(minutes=1)
     retry_delay: Duration = timedelta(seconds=30)
     paused_wait: Duration = timedelta(minutes=2)
     fetch_concurrency: int = Field(default=20, ge=1, le=100)
+    missing_per_pass: int = Field(default=10_000, ge=1)
     young: Duration = timedelta(hours=24)
+    inbound_every: Duration = timedelta(minutes=15)
+    opt_out_words: Words = ()
+    opt_in_words: Words = ()
+    help_words: Words = ()
+
+    @property
+    def schedule(self) -> Schedule:
+        """When open messages are looked at."""
+        return Schedule(self.ladder, self.settle_unpriced_after, self.look_slack)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

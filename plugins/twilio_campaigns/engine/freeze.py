@@ -82,6 +82,7 @@ def plan_of(campaign: Campaign) -> FreezePlan:
         channel=campaign.action_type(),
         sender=campaign.sender.name,
         from_number=campaign.sender.from_number,
+        scope=campaign.sender.scope,
         spec=campaign.model_dump(mode="json"),
         max_lateness=campaign.max_lateness,
         send_within=campaign.send_within,

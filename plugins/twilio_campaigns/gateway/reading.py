@@ -75,9 +75,10 @@ def error_of_read(answer: Response) -> TwilioCampaignsError | None:
     429, 408 and 5xx pass: :class:`TwilioUnavailableError`. All else is refused for good:
     :class:`TwilioRejectedError`, with what to do.
     """
-    status, code = answer.status_code, error_code(answer.text)
+    status = answer.status_code
     if status == OK:
         return None
+    code = error_code(answer.text)
     if status == BAD_REQUEST and code == CODE_PAGE_TOKEN:
         return PageTokenExpiredError("Twilio's page token has expired.")
     known = (code, status, request_id(answer.headers), retry_after(answer.headers))

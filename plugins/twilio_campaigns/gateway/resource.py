@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from calendar import month_abbr
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 _MESSAGE_SID: Final = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 _PATH: Final = re.compile(r"/(?![/\\])")
+#: How Twilio writes dates, in UTC; the standard library reads every form there is, twenty times as slowly.
+_USUAL_DATE: Final = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d{4}) "
+    r"(\d{2}):(\d{2}):(\d{2}) (?:\+0000|GMT)",
+    re.ASCII,
+)
+_MONTHS: Final = {name: number for number, name in enumerate(month_abbr)}
 #: Twilio's error codes have five digits; gateways in between like to repeat the HTTP status as ``code``.
 _LOWEST_TWILIO_CODE: Final = 10_000
 
@@ -144,6 +152,13 @@ def parse_account(body: bytes | str) -> AccountStatus:
 @lru_cache(maxsize=8192)
 def parse_date(text: str) -> datetime | None:
     """RFC 2822 date as aware UTC; ``None`` when unreadable. Cached: a page repeats the same seconds."""
+    found = _USUAL_DATE.fullmatch(text)
+    if found is not None:
+        try:
+            day, hour, minute, second = int(found[1]), int(found[4]), int(found[5]), int(found[6])
+            return datetime(int(found[3]), _MONTHS[found[2]], day, hour, minute, second, tzinfo=UTC)
+        except ValueError:
+            return None
     try:
         parsed = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

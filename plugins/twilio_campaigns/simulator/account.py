@@ -18,7 +18,7 @@ from twilio_campaigns.simulator.answers import (
 )
 from twilio_campaigns.simulator.clock import Clock
 from twilio_campaigns.simulator.faults import FaultDealer
-from twilio_campaigns.simulator.intake import create, read_request, receive
+from twilio_campaigns.simulator.intake import Consents, create, read_request, receive
 from twilio_campaigns.simulator.lists import list_page
 from twilio_campaigns.simulator.store import Store
 
@@ -50,6 +50,7 @@ class Account:
     def reset(self) -> None:
         """Forget every message; the clock runs on, the shares of faults stay and are drawn from the beginning."""
         self.store = Store(self.config.seed, self.config.list_lag_seconds)
+        self.consents = Consents()
         self.calls.clear()
         self.faults.restart()
 
@@ -88,7 +89,7 @@ class Account:
         :param fault: name of what goes wrong with the answer.
         """
         now = self.clock.now()
-        message = create(self.store, self.config, read_request(form, now), now)
+        message = create(self.store, self.config, read_request(form, now), now, self.consents)
         message.fault = fault
         return message_resource(message, self.sid, now)
 
@@ -180,8 +181,9 @@ class Account:
         return message
 
     def receive(self, from_: str, to: str, body: str) -> dict[str, Any]:
-        """Let somebody write to us."""
+        """Let somebody write to us; STOP and START count for what that number sends."""
         now = self.clock.now()
+        self.consents.hear(from_, to, body)
         return message_resource(receive(self.store, from_, to, body, now), self.sid, now)
 
     def truth(self) -> list[dict[str, Any]]:

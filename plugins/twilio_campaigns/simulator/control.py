@@ -1,15 +1,20 @@
-"""What tests and demos use beside Twilio's API: the truth, the clock, faults, what people write to us."""
+"""What tests, demos and benchmarks use beside Twilio's API: truth, clock, faults, inbound, messages by the million."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from twilio_campaigns.simulator.answers import API_VERSION, TwilioError, answer
 from twilio_campaigns.simulator.faults import CreateFault, Faults
-from twilio_campaigns.simulator.meeting import TRANSPORT
+from twilio_campaigns.simulator.meeting import TRANSPORT, refusal
+from twilio_campaigns.simulator.populate import Population, populate, release
+from twilio_campaigns.simulator.store import Reading
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -55,6 +60,8 @@ def add_control(app: FastAPI, account: Account) -> None:
     """
     _add_account_control(app, account)
     _add_fault_control(app, account)
+    _add_populating(app, account)
+    _add_accounts(app, account)
 
 
 def _add_account_control(app: FastAPI, account: Account) -> None:
@@ -106,3 +113,57 @@ def _add_fault_control(app: FastAPI, account: Account) -> None:
         server.refuse(refusal.seconds, answering=transport)
         response.headers["Connection"] = "close"
         return refusal
+
+
+def _add_populating(app: FastAPI, account: Account) -> None:
+    """Tables as text without a header: as JSON a million rows would take a minute."""
+
+    @app.post("/_simulator/populate")
+    async def make(wanted: Population) -> PlainTextResponse:
+        made = populate(account.store, account.config.seed, wanted)
+        told = made if wanted.told else ()
+        return PlainTextResponse("".join(f"{m.sid},{m.to},{int(m.created_at)}\n" for m in told))
+
+    @app.post("/_simulator/release")
+    async def end_held() -> dict[str, int]:
+        return {"released": release(account.store, account.clock.now())}
+
+    @app.get("/_simulator/statuses")
+    async def statuses() -> PlainTextResponse:
+        now = account.clock.now()
+        return PlainTextResponse("".join(f"{m.sid},{m.status_at(now)}\n" for m in account.store))
+
+    @app.get("/_simulator/reading")
+    async def reading() -> dict[str, Any]:
+        return asdict(account.store.reading)
+
+    @app.post("/_simulator/reading")
+    async def begin_reading() -> dict[str, Any]:
+        account.store.reading = Reading()
+        return asdict(account.store.reading)
+
+
+def _add_accounts(app: FastAPI, account: Account) -> None:
+    """Other people's readers of Twilio begin with the list of accounts; it has one."""
+
+    @app.get(f"/{API_VERSION}/Accounts.json")
+    async def accounts(request: Request) -> Response:
+        account.calls["accounts"] += 1
+        try:
+            account.check(account.sid, request.headers.get("authorization"))
+        except TwilioError as error:
+            return refusal(error)
+        path = f"/{API_VERSION}/Accounts.json?PageSize=50&Page=0"
+        return answer(
+            {
+                "accounts": [account.resource()],
+                "first_page_uri": path,
+                "next_page_uri": None,
+                "previous_page_uri": None,
+                "page": 0,
+                "page_size": 50,
+                "start": 0,
+                "end": 0,
+                "uri": path,
+            }
+        )

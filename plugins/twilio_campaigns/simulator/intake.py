@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from twilio_campaigns.domain.opt_out import Keyword, OptOutWords
 from twilio_campaigns.domain.parts import count_parts
 from twilio_campaigns.domain.phone import InvalidNumberError, Phone, parse_phone
 from twilio_campaigns.simulator.answers import TwilioError
@@ -42,8 +43,29 @@ _SENDER: Final = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-
 _SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}")
 _CONTENT: Final = re.compile(r"HX[0-9a-fA-F]{32}")
 _DIGITS: Final = re.compile(r"[0-9]{1,5}")
+_POOLED: Final = "MG"
 #: Numbers of a Messaging Service's pool are picked by the recipient, so that a person hears from one sender.
 POOL: Final = tuple(f"+1202555{tail:04}" for tail in range(100, 110))
+
+
+class Consents:
+    """Who has written STOP or START, and to which number; Twilio's own handling of these words, without an answer."""
+
+    def __init__(self) -> None:
+        self._words = OptOutWords()
+        self._last: dict[tuple[str, str], bool] = {}
+
+    def hear(self, person: str, number: str, body: str) -> None:
+        """Take note of what somebody writes to one of our numbers."""
+        meaning = self._words.meaning_of(body)
+        if meaning in {Keyword.STOP, Keyword.START}:
+            # A Messaging Service is one sender, whichever of its numbers somebody writes to.
+            for sender in (number, _POOLED) if number in POOL else (number,):
+                self._last[person, sender] = meaning is Keyword.START
+
+    def allow(self, request: Request) -> bool | None:
+        """Whether this person wants texts from this sender; `None` where they have said nothing."""
+        return self._last.get((request.to, _POOLED if request.service else request.from_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +115,17 @@ def hash_of(text: str) -> int:
     return sum(ord(character) * (place + 1) for place, character in enumerate(text))
 
 
-def create(store: Store, config: SimulatorConfig, request: Request, now: float) -> Message:
+def create(store: Store, config: SimulatorConfig, request: Request, now: float, consents: Consents) -> Message:
     """Make the message and put it into the store.
 
+    :param consents: what people have written; the others have opted out by a share of the crowd.
     :raises TwilioError: where the recipient wants no texts and the sender is a number.
     """
     fails_with = request.fails_with
-    if fails_with is None and has_opted_out(config.seed, request.to, config.opted_out_share):
+    allowed = consents.allow(request)
+    if allowed is None:
+        allowed = not has_opted_out(config.seed, request.to, config.opted_out_share)
+    if fails_with is None and not allowed:
         if request.service is None:
             raise TwilioError(OPTED_OUT)
         fails_with = OPTED_OUT

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from calendar import timegm
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from twilio_campaigns.simulator.answers import TwilioError, message_resource
+from twilio_campaigns.simulator.answers import Page, TwilioError, message_text
 from twilio_campaigns.simulator.store import Filter, Place
 
 if TYPE_CHECKING:
@@ -43,27 +44,31 @@ def read_filter(query: Mapping[str, str], as_of: float) -> Filter:
     )
 
 
-def list_page(store: Store, query: Mapping[str, str], account: str, path: str, now: float) -> dict[str, Any]:
+def list_page(store: Store, query: Mapping[str, str], account: str, path: str, now: float) -> Page:
     """Give one page with its envelope.
 
     :raises TwilioError: for a page size or page token that Twilio would refuse.
     """
-    size = _page_size(query.get("PageSize"))
+    began, size = time.monotonic(), _page_size(query.get("PageSize"))
     number, token = _number(query.get("Page", "0")), query.get("PageToken")
     as_of, place = _read_token(token) if token else (now, None)
     messages, last = store.page(read_filter(query, as_of), place, size)
     start = number * size
-    return {
-        "messages": [message_resource(message, account, now) for message in messages],
-        "first_page_uri": _uri(path, query, size, 0, None),
-        "next_page_uri": _uri(path, query, size, number + 1, _token(as_of, last)) if last else None,
-        "previous_page_uri": None,
-        "page": number,
-        "page_size": size,
-        "start": start,
-        "end": start + max(0, len(messages) - 1),
-        "uri": _uri(path, query, size, number, token),
-    }
+    page = Page(
+        (message_text(message, account, now) for message in messages),
+        {
+            "first_page_uri": _uri(path, query, size, 0, None),
+            "next_page_uri": _uri(path, query, size, number + 1, _token(as_of, last)) if last else None,
+            "previous_page_uri": None,
+            "page": number,
+            "page_size": size,
+            "start": start,
+            "end": start + max(0, len(messages) - 1),
+            "uri": _uri(path, query, size, number, token),
+        },
+    )
+    store.reading.note(began, len(messages))
+    return page
 
 
 def _moment(text: str | None, *, end: bool) -> float | None:

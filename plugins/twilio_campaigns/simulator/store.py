@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from heapq import merge
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from twilio_campaigns.simulator.life import Life
 
@@ -42,7 +44,14 @@ class Message:
     touched_at: float = 0.0
     feedback: str | None = None
     fault: str | None = None
-    deleted_media: set[int] = field(default_factory=set)
+    _deleted_media: set[int] | None = field(default=None, init=False)
+
+    @property
+    def deleted_media(self) -> set[int]:
+        """Numbers of its media that are gone. Made when asked for: among a million messages empty sets weigh."""
+        if self._deleted_media is None:
+            self._deleted_media = set()
+        return self._deleted_media
 
     @property
     def sent_at(self) -> float:
@@ -58,24 +67,27 @@ class Message:
         if self.canceled_at is not None and self.canceled_at <= now:
             return "canceled"
         age, life = now - self.begins_at, self.life
+        if life.final is not None and age >= life.final:
+            return life.final_status
+        if life.sent is not None and age >= life.sent:
+            return "sent"
+        return "sending" if age >= life.sending else self._status_before_sending(age)
+
+    def _status_before_sending(self, age: float) -> str:
         accepted_first = self.picked_later and self.begins_at == self.created_at
-        steps = (
-            (life.final, life.final_status),
-            (life.sent, "sent"),
-            (life.sending, "sending"),
-            (life.queued if accepted_first else 0.0, "queued"),
-            (0.0, "accepted"),
-        )
-        return next((word for since, word in steps if since is not None and age >= since), "scheduled")
+        if age >= (self.life.queued if accepted_first else 0.0):
+            return "queued"
+        return "accepted" if age >= 0.0 else "scheduled"
 
     def updated_at(self, now: float) -> float:
         """When something about it changed last; the price counts."""
-        life = self.life
-        steps = (life.queued, life.sending, life.sent, life.final, life.priced)
-        moments = [self.begins_at + step for step in steps if step is not None]
+        life, latest = self.life, max(self.created_at, self.touched_at)
         if self.canceled_at is not None:
-            moments = [self.canceled_at]
-        return max([self.created_at, self.touched_at, *(moment for moment in moments if moment <= now)])
+            return max(latest, self.canceled_at) if self.canceled_at <= now else latest
+        for step in (life.queued, life.sending, life.sent, life.final, life.priced):
+            if step is not None and latest < self.begins_at + step <= now:
+                latest = self.begins_at + step
+        return latest
 
     def is_final_at(self, now: float) -> bool:
         """Whether it may be deleted."""
@@ -126,22 +138,59 @@ def _take_in(messages: list[Message], message: Message) -> None:
         messages.append(message)
 
 
+def _place_of(message: Message) -> Place:
+    """Give its place among the unsent."""
+    return (1, message.created_at, message.sid)
+
+
+def _merge(into: list[Message], messages: Sequence[Message], key: Callable[[Message], tuple[float, str]]) -> None:
+    into += messages
+    into.sort(key=key)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of lists since somebody began to count, on a clock that all processes of a machine share.
+
+    :param first: when the first page was asked for.
+    :param last: when the last one was ready to leave.
+    """
+
+    pages: int = 0
+    messages: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+    def note(self, began: float, messages: int) -> None:
+        """Count a page."""
+        self.first = self.first or began
+        self.last = time.monotonic()
+        self.pages += 1
+        self.messages += messages
+
+
 class Store:
     """All messages of the account.
 
     :param seed: SIDs follow from it.
     :param list_lag_seconds: how old a message is before lists show it.
+    :ivar held: populated messages that wait for their end.
+    :ivar reading: what was read of lists.
     """
 
     def __init__(self, seed: int, list_lag_seconds: float = 0.0) -> None:
         self._seed = seed
         self._lag = list_lag_seconds
         self._by_sid: dict[str, Message] = {}
-        self._by_to: defaultdict[str, list[Message]] = defaultdict(list)
+        self._by_to: dict[str, list[Message]] = {}
         self._by_sent: list[Message] = []
+        self._never_sent: list[Message] = []
+        self._not_by_to: list[Message] = []
         self._by_created: list[Message] = []
         self._ordinals: Counter[str] = Counter()
         self._made = 0
+        self.held: list[Message] = []
+        self.reading = Reading()
 
     def __len__(self) -> int:
         """Count the messages."""
@@ -164,10 +213,20 @@ class Store:
     def add(self, message: Message) -> None:
         """Take a message in."""
         self._by_sid[message.sid] = message
-        _take_in(self._by_to[message.to], message)
+        _take_in(self._by_to.setdefault(message.to, []), message)
         _take_in(self._by_created, message)
         if message.sent_at < FOREVER:
             insort(self._by_sent, message, key=_sent_key)
+        else:
+            _take_in(self._never_sent, message)
+
+    def add_many(self, messages: Sequence[Message]) -> None:
+        """Take many messages in: each list is sorted once."""
+        self._by_sid.update((message.sid, message) for message in messages)
+        self._not_by_to += messages
+        _merge(self._by_created, messages, _created_key)
+        _merge(self._by_sent, [message for message in messages if message.sent_at < FOREVER], _sent_key)
+        _merge(self._never_sent, [message for message in messages if message.sent_at == FOREVER], _created_key)
 
     def get(self, sid: str) -> Message | None:
         """Find one message."""
@@ -176,18 +235,30 @@ class Store:
     def delete(self, message: Message) -> None:
         """Forget a message."""
         del self._by_sid[message.sid]
-        self._by_to[message.to].remove(message)
+        self._messages_to(message.to).remove(message)
         self._by_created.remove(message)
-        self._drop_sent(message)
+        if message.sent_at < FOREVER:
+            self._drop_sent(message)
+        else:
+            self._never_sent.remove(message)
 
     def cancel(self, message: Message, now: float) -> None:
         """Cancel a scheduled message."""
-        self._drop_sent(message)
+        if message.sent_at < FOREVER:
+            self._drop_sent(message)
+            _take_in(self._never_sent, message)
         message.canceled_at = now
 
     def _drop_sent(self, message: Message) -> None:
-        if message.sent_at < FOREVER:
-            del self._by_sent[bisect_left(self._by_sent, _sent_key(message), key=_sent_key)]
+        del self._by_sent[bisect_left(self._by_sent, _sent_key(message), key=_sent_key)]
+
+    def _messages_to(self, to: str) -> list[Message]:
+        """Give a number's messages. Those that came by the million are sorted in when somebody asks for the first."""
+        if self._not_by_to:
+            later, self._not_by_to = self._not_by_to, []
+            for message in later:
+                _take_in(self._by_to.setdefault(message.to, []), message)
+        return self._by_to.get(to, [])
 
     def page(self, wanted: Filter, after: Place | None, size: int) -> tuple[list[Message], Place | None]:
         """Give up to `size` rows that follow a place, and the last one's place if there may be more.
@@ -208,13 +279,24 @@ class Store:
         yield from self._sent(wanted, after)
 
     def _unsent(self, wanted: Filter, after: Place | None) -> Iterator[tuple[Place, Message]]:
-        source = self._by_to.get(wanted.to, []) if wanted.to else self._by_created
-        for message in reversed(source):
-            place = (1, message.created_at, message.sid)
+        for message in self._unsent_at(wanted):
+            place = _place_of(message)
             if after is not None and place >= after:
                 continue
             if message.sent_at > wanted.as_of and self._shown(message, wanted):
                 yield place, message
+
+    def _unsent_at(self, wanted: Filter) -> Iterable[Message]:
+        """Rows that may be unsent at the list's moment, newest creation first; hardly any of a million are."""
+        if wanted.to:
+            return reversed(self._messages_to(wanted.to))
+        leaving_later = self._by_sent[bisect_right(self._by_sent, wanted.as_of, key=attrgetter("sent_at")) :]
+        return merge(
+            reversed(self._never_sent),
+            sorted(leaving_later, key=_created_key, reverse=True),
+            key=_created_key,
+            reverse=True,
+        )
 
     def _sent(self, wanted: Filter, after: Place | None) -> Iterator[tuple[Place, Message]]:
         for message in self._sent_between(wanted, after):
@@ -224,7 +306,7 @@ class Store:
     def _sent_between(self, wanted: Filter, after: Place | None) -> Iterable[Message]:
         """Rows by falling `date_sent`; an upper limit of whole seconds takes in that whole second."""
         earliest = -FOREVER if wanted.sent_after is None else wanted.sent_after
-        rows = sorted(self._by_to.get(wanted.to, []), key=_sent_key) if wanted.to else self._by_sent
+        rows = sorted(self._messages_to(wanted.to), key=_sent_key) if wanted.to else self._by_sent
         end = bisect_right(rows, wanted.as_of, key=attrgetter("sent_at"))
         if wanted.sent_before is not None:
             end = min(end, bisect_left(rows, wanted.sent_before + 1, key=attrgetter("sent_at")))

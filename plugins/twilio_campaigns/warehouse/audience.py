@@ -45,6 +45,7 @@ class Run:
 class FreezePlan:
     """What a freeze writes beside the rows themselves.
 
+    :param scope: whose opt-outs count: the sender's Messaging Service, else its number.
     :param spec: the resolved campaign as JSON.
     :param max_lateness: a run that is later than this after its logical date is too late.
     :param send_within: rows may be claimed for this long after the freeze.
@@ -59,6 +60,7 @@ class FreezePlan:
     channel: str
     sender: str
     from_number: str | None
+    scope: str
     spec: Mapping[str, Any]
     max_lateness: timedelta
     send_within: timedelta
@@ -111,7 +113,8 @@ judged as (
                case
                    when place > 1 then 'duplicate_number'
                    when exists (select from suppressions as p
-                                where p.to_number = ranked.to_number and p.lifted_at is null)
+                                where p.to_number = ranked.to_number and p.scope in ('*', %(scope)s)
+                                  and p.lifted_at is null)
                        then 'suppressed'
                    when exists (select from messages as m join campaign_runs as r using (run_key)
                                 where m.to_number = ranked.to_number and m.campaign_id = %(campaign_id)s
@@ -275,6 +278,7 @@ class AudienceStore:
                 "channel": plan.channel,
                 "sender": plan.sender,
                 "from_number": plan.from_number,
+                "scope": plan.scope,
                 "send_within": plan.send_within,
                 "repeat_after": plan.repeat_after,
                 "batch_size": plan.batch_size,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self, cast
 from urllib.parse import urlsplit
 
@@ -16,11 +14,12 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from psycopg.rows import dict_row
 from psycopg.types.json import Json
 from psycopg_pool import ConnectionPool, PoolTimeout
+from pydantic_core import to_json
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from types import TracebackType
 
@@ -242,12 +241,12 @@ def create_database(url: str) -> bool:
     return True
 
 
-def recordset(rows: Iterable[Mapping[str, Any]]) -> Json:
-    """Give rows to SQL's ``json_to_recordset``: one parameter instead of an array per column, and much less time."""
-    return Json(list(rows), dumps=_dumps)
+def recordset(rows: Iterable[Any]) -> Json:
+    """Give rows to SQL's ``json_to_recordset``: one parameter instead of an array per column, and much less time.
 
-
-_dumps = partial(json.dumps, default=str)
+    :param rows: mappings or dataclasses.
+    """
+    return Json(list(rows), dumps=to_json)
 
 
 def scalar(connection: Connection, query: LiteralString, *args: Any) -> Any:  # noqa: ANN401 - any SQL type

@@ -27,7 +27,8 @@ with due as (
     select m.message_key,
            m.send_before <= now() as is_late,
            exists (select from suppressions as s
-                   where s.to_number = m.to_number and s.lifted_at is null) as is_suppressed
+                   where s.to_number = m.to_number and s.scope in ('*', %(scope)s)
+                     and s.lifted_at is null) as is_suppressed
     from messages as m
     join campaign_runs as r on r.run_key = m.run_key
     where m.run_key = %(run_key)s and m.batch_no = %(batch_no)s and m.send_state = 'planned'
@@ -133,10 +134,15 @@ class Ledger:
 
         :param template: what all messages of the run share: sender and validity.
         """
+        parameters = {
+            "run_key": run_key,
+            "batch_no": batch_no,
+            "limit": limit,
+            "claim_id": claim_id,
+            "scope": template.messaging_service_sid or template.from_number,
+        }
         with self._warehouse.transaction() as connection:
-            rows = connection.execute(
-                _CLAIM, {"run_key": run_key, "batch_no": batch_no, "limit": limit, "claim_id": claim_id}
-            ).fetchall()
+            rows = connection.execute(_CLAIM, parameters).fetchall()
         claimed = tuple(_claimed(row, template) for row in rows if row["send_state"] == "claimed")
         reached(Step.CLAIMED)
         return Claim(claim_id, claimed, len(rows))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from twilio_campaigns.domain.errors import ErrorClass, error_entry
 from twilio_campaigns.domain.ledger import EventDraft, Known, merge
 from twilio_campaigns.domain.message import Observation, event_id
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.connection import recordset, scalar
 from twilio_campaigns.warehouse.events import columns_of, drafts_of, write_events
+from twilio_campaigns.warehouse.suppressions import suppress_failed, suppress_refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,20 +53,6 @@ set send_state = 'enqueue_failed', status = 'enqueue_failed', status_code = o.co
 from unnest(%(keys)s::uuid[], %(codes)s::int[]) as o(message_key, code)
 where m.message_key = o.message_key
 """
-
-# A number that came back in the meantime is suppressed anew: Twilio has just said so.
-_SUPPRESS: Final = """
-insert into suppressions as s (to_number, reason, source)
-select distinct on (m.to_number) m.to_number, o.reason, o.source
-from unnest(%(keys)s::uuid[], %(reasons)s::text[], %(sources)s::text[]) as o(message_key, reason, source)
-join messages as m on m.message_key = o.message_key
-order by m.to_number
-on conflict (to_number, scope) do update
-set reason = excluded.reason, source = excluded.source, suppressed_at = now(), lifted_at = null
-where s.lifted_at is not null
-"""
-
-_REASON: Final = {ErrorClass.OPT_OUT: "opt_out"}
 
 _RELEASE: Final = """
 update messages
@@ -165,6 +151,8 @@ def accept_locked(
     )
     connection.execute(_ACCEPT, {"rows": rows, "window": window, "sid_source": sid_source})
     write_events(connection, [draft for key, observation in accepted.items() for draft in drafts_of(key, observation)])
+    # A look-up adopts what may have failed long ago: nothing that is read later would be news.
+    suppress_failed(connection, list(accepted.values()))
 
 
 def _refuse(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
@@ -173,21 +161,7 @@ def _refuse(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
     connection.execute(_REFUSE, {"keys": list(refused), "codes": list(refused.values())})
     now = cast("datetime", scalar(connection, "select now()"))
     write_events(connection, [failed_draft(key, now, code) for key, code in refused.items()])
-    _suppress(connection, refused)
-
-
-def _suppress(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
-    """Text nobody again whom Twilio says that we must not or cannot text; the error table knows the codes."""
-    entries = {key: entry for key, code in refused.items() if (entry := error_entry(code)) and entry.suppresses}
-    if entries:
-        connection.execute(
-            _SUPPRESS,
-            {
-                "keys": list(entries),
-                "reasons": [_REASON.get(entry.error_class, "bad_number") for entry in entries.values()],
-                "sources": [f"twilio:{entry.code}" for entry in entries.values()],
-            },
-        )
+    suppress_refused(connection, refused)
 
 
 def failed_draft(key: UUID, at: datetime, code: int | None) -> EventDraft:

@@ -1,4 +1,4 @@
-"""What reconciling reads and writes beside messages and events: days, leases, passes, what is due."""
+"""What reconciling keeps beside messages and events: days, their leases and states, and the passes over them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
-from twilio_campaigns.domain.chunks import chunks
-from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN
-from twilio_campaigns.domain.ledger import EventDraft
-from twilio_campaigns.domain.message import event_id
 from twilio_campaigns.domain.reconciling import DayState
-from twilio_campaigns.domain.status import Source, Status
-from twilio_campaigns.warehouse.events import CHUNK, write_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime, timedelta
 
+    from twilio_campaigns.domain.reconciling import Schedule
     from twilio_campaigns.warehouse.connection import Warehouse
 
 _LEASE: Final = """
@@ -30,43 +24,39 @@ returning now() as now
 """
 
 _CONNECTIONS: Final = """
-select distinct connection from messages where tracked_on = %(day)s
+select distinct connection from messages where tracked_on = %(day)s and send_state = 'accepted'
 union
 select distinct connection from messages
 where send_state in ('claimed', 'unknown') and claimed_at < %(day)s::date + interval '1 day'
 """
 
-# A row is due when a point of the ladder lies between the last pass and now, or when its window closes.
-_DUE: Final = """
-select message_sid, accepted_at, tracking_closes_at <= now() as closing
-from messages as m
-where tracked_on = %(day)s and connection = %(connection)s and send_state = 'accepted' and settled_at is null
-  and (%(last_pass_at)s::timestamptz is null
-       or tracking_closes_at <= now()
-       or exists (select from unnest(%(ladder)s::interval[]) as point
-                  where m.accepted_at + point between %(last_pass_at)s and now()))
-"""
-
-_WHOLE_DAY: Final = """
-select message_sid, accepted_at, settled_at is null and tracking_closes_at <= now() as closing
-from messages
-where tracked_on = %(day)s and connection = %(connection)s and send_state = 'accepted'
-"""
-
 _STATE: Final = """
+with open as materialized (
+    select date_trunc('second', accepted_at) as second,
+           final_at is not null as for_price,
+           count(*) as rows,
+           max(accepted_at) as last_at,
+           min(accepted_at) as first_at,
+           min(tracking_closes_at) as closes_at,
+           min(final_at) + %(unpriced_after)s::interval as prices_close_at
+    from messages
+    where tracked_on = %(day)s and send_state = 'accepted' and settled_at is null
+    group by 1, 2
+)
 select now() as now,
-       (select count(*) from messages
-        where tracked_on = %(day)s and send_state = 'accepted' and settled_at is null) as open_rows,
+       (select coalesce(sum(rows), 0)::bigint from open) as open_rows,
        (select count(*) from messages
         where send_state in ('claimed', 'unknown')
           and claimed_at >= (%(day)s::date)::timestamp at time zone 'UTC'
           and claimed_at < (%(day)s::date + 1)::timestamp at time zone 'UTC') as unresolved,
-       (select min(m.accepted_at + point)
-        from messages as m, unnest(%(ladder)s::interval[]) as point
-        where m.tracked_on = %(day)s and m.send_state = 'accepted' and m.settled_at is null
-          and m.accepted_at + point > now()) as next_point_at,
-       (select min(tracking_closes_at) from messages
-        where tracked_on = %(day)s and send_state = 'accepted' and settled_at is null) as closes_at,
+       case when d.last_pass_at is null
+            then (select now() from open limit 1)
+            else (select min(greatest(o.first_at, d.last_pass_at - p.point) + p.point + p.slack)
+                  from open as o
+                  join unnest(%(points)s::interval[], %(slack)s::interval[], %(for_price)s::boolean[])
+                       as p(point, slack, for_price) on p.for_price = o.for_price
+                  where o.last_at + p.point > d.last_pass_at) end as next_point_at,
+       (select least(min(closes_at), min(prices_close_at)) + %(closing_slack)s::interval from open) as closes_at,
        d.full_read_at,
        d.last_pass_at
 from (select) as one
@@ -79,21 +69,6 @@ from (select distinct tracked_on from messages
       where tracked_on < %(day)s and send_state = 'accepted' and settled_at is null) as m
 left join reconcile_days as d on d.day = m.tracked_on
 order by m.tracked_on
-"""
-
-_REFUSED: Final = """
-select message_key, status, status_code, final_at
-from messages as m
-where send_state = 'enqueue_failed'
-  and claimed_at >= (%(day)s::date)::timestamp at time zone 'UTC'
-  and claimed_at < (%(day)s::date + 1)::timestamp at time zone 'UTC'
-  and not exists (select from campaign_events as e
-                  where e.message_key = m.message_key and e.status = 'enqueue_failed')
-"""
-
-_REMEMBERED: Final = """
-select message_key, status, status_code, accepted_at, sent_at, final_at
-from messages where message_sid = any(%s) order by message_key
 """
 
 _NOTE_READ: Final = """
@@ -113,18 +88,6 @@ values (%(pass_id)s, %(day)s, %(full_read)s, %(started_at)s, now(), %(complete)s
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DueMessage:
-    """A message to be looked at.
-
-    :param closing: its window is over and this is its last look.
-    """
-
-    sid: str
-    accepted_at: datetime
-    closing: bool
-
-
 @dataclass(slots=True)
 class Pass:
     """One reconcile pass over one day: what it read, what it cost, what it changed."""
@@ -134,6 +97,7 @@ class Pass:
     started_at: datetime
     lease_id: UUID
     pass_id: UUID = field(default_factory=uuid4)
+    repair: bool = False
     complete: bool = False
     api_calls: int = 0
     list_pages: int = 0
@@ -150,19 +114,19 @@ class ReconcileStore:
     """Days, leases and passes.
 
     :param warehouse: where they are.
-    :param ladder: ages at which an open message is looked at.
+    :param schedule: when open messages are looked at.
     """
 
-    def __init__(self, warehouse: Warehouse, ladder: Sequence[timedelta]) -> None:
+    def __init__(self, warehouse: Warehouse, schedule: Schedule) -> None:
         self._warehouse = warehouse
-        self._ladder = list(ladder)
+        self._schedule = schedule
 
-    def begin(self, day: date, takes: timedelta, *, full_read: bool) -> Pass | None:
+    def begin(self, day: date, takes: timedelta, *, full_read: bool, repair: bool = False) -> Pass | None:
         """Take the day's lease; `None` when another reader has it. The lease only saves calls."""
         lease_id = uuid4()
         with self._warehouse.transaction() as connection:
             row = connection.execute(_LEASE, {"day": day, "takes": takes, "lease_id": lease_id}).fetchone()
-        return Pass(day, full_read, row["now"], lease_id) if row else None
+        return Pass(day, full_read, row["now"], lease_id, repair=repair) if row else None
 
     def renew(self, reading: Pass, takes: timedelta) -> None:
         """Keep the lease while pages come in."""
@@ -187,7 +151,7 @@ class ReconcileStore:
     def state(self, day: date) -> DayState:
         """Tell where a day stands."""
         with self._warehouse.transaction() as connection:
-            row = connection.execute(_STATE, {"day": day, "ladder": self._ladder}).fetchone() or {}
+            row = connection.execute(_STATE, {"day": day, **self._points()}).fetchone() or {}
         moments = [moment for moment in (row["next_point_at"], row["closes_at"]) if moment is not None]
         return DayState(
             day=day,
@@ -215,82 +179,13 @@ class ReconcileStore:
             rows = connection.execute(_OPEN_DAYS, {"day": day})
             return [(row["day"], row["last_pass_at"]) for row in rows]
 
-    def due(self, day: date, connection_id: str, last_pass_at: datetime | None) -> list[DueMessage]:
-        """Open messages of a day that are to be looked at now."""
-        return self._messages(
-            _DUE,
-            {"day": day, "connection": connection_id, "last_pass_at": last_pass_at, "ladder": self._ladder},
-        )
-
-    def whole_day(self, day: date, connection_id: str) -> list[DueMessage]:
-        """Every accepted message of a day, the settled ones too."""
-        return self._messages(_WHOLE_DAY, {"day": day, "connection": connection_id})
-
-    def _messages(self, query: Any, values: Mapping[str, Any]) -> list[DueMessage]:  # noqa: ANN401 - a literal
-        with self._warehouse.transaction() as connection:
-            return [
-                DueMessage(row["message_sid"], row["accepted_at"], row["closing"])
-                for row in connection.execute(query, values)
-            ]
-
-    def listed_before(self, day: date) -> int | None:
-        """Pages of the day's last complete list, in messages; `None` before the first."""
-        with self._warehouse.transaction() as connection:
-            row = connection.execute(
-                """
-                select list_pages * 1000 as listed from reconcile_passes
-                where day = %s and complete and list_pages > 0 order by started_at desc limit 1
-                """,
-                (day,),
-            ).fetchone()
-        return row["listed"] if row else None
-
-    def repair_refused(self, day: date) -> int:
-        """Write missing events of messages that never got a SID: the ledger is their only source."""
-        with self._warehouse.transaction() as connection:
-            rows = connection.execute(_REFUSED, {"day": day}).fetchall()
-        return self._write(
-            EventDraft(
-                event_id(row["message_key"], Status.ENQUEUE_FAILED),
-                row["message_key"],
-                Status.ENQUEUE_FAILED,
-                row["final_at"],
-                Source.SEND,
-                row["status_code"],
-            )
-            for row in rows
-        )
-
-    def repair_from_ledger(self, sids: Sequence[str]) -> int:
-        """Write missing events of messages that Twilio does not know any more, from what the ledger remembers."""
-        written = 0
-        for chunk in chunks(sids, CHUNK):
-            with self._warehouse.transaction() as connection:
-                rows = connection.execute(_REMEMBERED, (chunk,)).fetchall()
-            written += self._write(draft for row in rows for draft in _remembered(row))
-        return written
-
-    def _write(self, drafts: Iterable[EventDraft]) -> int:
-        written = 0
-        for chunk in chunks(drafts, CHUNK):
-            with self._warehouse.transaction() as connection:
-                written += write_events(connection, chunk, OUTCOME_UNKNOWN)
-        return written
-
-
-def _remembered(row: Mapping[str, Any]) -> list[EventDraft]:
-    moments = [(Status.ENQUEUED, row["accepted_at"], None), (Status.SENT, row["sent_at"], None)]
-    if row["final_at"] is not None:
-        moments.append((Status(row["status"]), row["final_at"], row["status_code"]))
-    return [
-        EventDraft(
-            event_id(row["message_key"], status),
-            row["message_key"],
-            status,
-            at,
-            Source.FETCH,
-            code,
-        )
-        for status, at, code in moments
-        if at is not None
-    ]
+    def _points(self) -> dict[str, Any]:
+        schedule = self._schedule
+        points = [*((point, False) for point in schedule.ladder), *((point, True) for point in schedule.price_ladder)]
+        return {
+            "unpriced_after": schedule.unpriced_after,
+            "closing_slack": schedule.closing_slack,
+            "points": [point for point, _ in points],
+            "slack": [schedule.slack_of(point) for point, _ in points],
+            "for_price": [for_price for _, for_price in points],
+        }

@@ -128,7 +128,7 @@ messages = Table(
     CheckConstraint("price >= 0", name="price_positive"),
     comment="The ledger: one row per intended message, written before anything is sent.",
     # Room on each page, so that a status that changes does not touch the indexes (a HOT update).
-    postgresql_with={"fillfactor": "85"},
+    postgresql_with={"fillfactor": "60"},
 )
 Index(
     "uq_messages_run_key_to_number",
@@ -215,6 +215,8 @@ campaign_events = Table(
     CheckConstraint("action_type in ('sms', 'mms')", name="action_type"),
     CheckConstraint("source in ('send', 'list', 'fetch', 'webhook')", name="source"),
     comment="Append-only: one row per message and status it reached, one per click.",
+    # Parts and codes that come later are filled in.
+    postgresql_with={"fillfactor": "85"},
 )
 Index("ix_campaign_events_tracked_on", campaign_events.c.tracked_on)
 Index("ix_campaign_events_message_key", campaign_events.c.message_key)
@@ -322,10 +324,10 @@ list_volumes = Table(
     "list_volumes",
     metadata,
     Column("connection", Text, primary_key=True, comment="Airflow connection of the Twilio account."),
-    Column("hour", Moment, primary_key=True, comment="Beginning of the hour of date_sent."),
-    Column("messages", Integer, nullable=False, comment="Messages that a list of this hour gave, anybody's."),
+    Column("starts_at", Moment, primary_key=True, comment="Beginning of five minutes of date_sent."),
+    Column("messages", Integer, nullable=False, comment="Messages that a list of them gave, anybody's."),
     Column("read_at", Moment, nullable=False),
-    comment="What lists of an hour cost, learnt from earlier passes.",
+    comment="What lists of a time cost, learnt from earlier passes.",
 )
 
 inbound_reads = Table(
@@ -334,6 +336,17 @@ inbound_reads = Table(
     Column("connection", Text, primary_key=True, comment="Airflow connection of the Twilio account."),
     Column("read_at", Moment, nullable=False, comment="Up to this moment replies are known."),
     comment="How far replies have been read.",
+)
+
+reply_addresses = Table(
+    "reply_addresses",
+    metadata,
+    Column("connection", Text, primary_key=True, comment="Airflow connection of the Twilio account."),
+    Column("address", Text, primary_key=True, comment="Number, or Messaging Service, to which people write."),
+    Column("scope", Text, primary_key=True, comment="What an opt-out written to it concerns."),
+    Column("used_at", Moment, nullable=False, comment="First use by a campaign that we know of."),
+    Column("learnt_at", Moment, nullable=False, server_default=text("now()")),
+    comment="Where people answer our senders, learnt from the ledger: a Messaging Service picks its numbers itself.",
 )
 
 reconcile_audits = Table(

@@ -21,13 +21,11 @@ def upgrade() -> None:
     op.create_table(
         "list_volumes",
         sa.Column("connection", sa.Text(), nullable=False, comment="Airflow connection of the Twilio account."),
-        sa.Column("hour", _MOMENT, nullable=False, comment="Beginning of the hour of date_sent."),
-        sa.Column(
-            "messages", sa.Integer(), nullable=False, comment="Messages that a list of this hour gave, anybody's."
-        ),
+        sa.Column("starts_at", _MOMENT, nullable=False, comment="Beginning of five minutes of date_sent."),
+        sa.Column("messages", sa.Integer(), nullable=False, comment="Messages that a list of them gave, anybody's."),
         sa.Column("read_at", _MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("connection", "hour", name="pk_list_volumes"),
-        comment="What lists of an hour cost, learnt from earlier passes.",
+        sa.PrimaryKeyConstraint("connection", "starts_at", name="pk_list_volumes"),
+        comment="What lists of a time cost, learnt from earlier passes.",
     )
     op.create_table(
         "inbound_reads",
@@ -35,6 +33,16 @@ def upgrade() -> None:
         sa.Column("read_at", _MOMENT, nullable=False, comment="Up to this moment replies are known."),
         sa.PrimaryKeyConstraint("connection", name="pk_inbound_reads"),
         comment="How far replies have been read.",
+    )
+    op.create_table(
+        "reply_addresses",
+        sa.Column("connection", sa.Text(), nullable=False, comment="Airflow connection of the Twilio account."),
+        sa.Column("address", sa.Text(), nullable=False, comment="Number, or Messaging Service, to which people write."),
+        sa.Column("scope", sa.Text(), nullable=False, comment="What an opt-out written to it concerns."),
+        sa.Column("used_at", _MOMENT, nullable=False, comment="First use by a campaign that we know of."),
+        sa.Column("learnt_at", _MOMENT, nullable=False, server_default=sa.text("now()")),
+        sa.PrimaryKeyConstraint("connection", "address", "scope", name="pk_reply_addresses"),
+        comment="Where people answer our senders, learnt from the ledger: a Messaging Service picks its numbers itself.",
     )
     _create_audits()
 
@@ -45,7 +53,8 @@ def _prepare_messages() -> None:
         sa.Column("asked_at", _MOMENT, nullable=True, comment="When Twilio was last asked for this message alone."),
     )
     # Room on each page, so that a status that changes does not touch the indexes; counts for pages to come.
-    op.execute("alter table messages set (fillfactor = 85)")
+    op.execute("alter table messages set (fillfactor = 60)")
+    op.execute("alter table campaign_events set (fillfactor = 85)")
     op.drop_index("ix_messages_open", "messages")
     op.create_index(
         "ix_messages_open",

@@ -1,0 +1,301 @@
+"""One pass over one account's messages of one day: what is due is read with the fewest calls, and applied."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from contextlib import aclosing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from twilio_campaigns.domain.chunks import chunks
+from twilio_campaigns.domain.planning import (
+    PAGE_ROWS,
+    Listed,
+    Volumes,
+    calls_of_list,
+    due_ages,
+    later,
+    pages_left,
+    plan,
+    split,
+)
+from twilio_campaigns.engine.inbound import InboundSweep
+from twilio_campaigns.engine.resolve import Resolver
+from twilio_campaigns.warehouse.applying import Applied, EventStore
+from twilio_campaigns.warehouse.due import Ages, DueStore
+from twilio_campaigns.warehouse.expiry import Expiry
+from twilio_campaigns.warehouse.reconciling import ReconcileStore
+from twilio_campaigns.warehouse.repairing import RepairStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
+
+    from twilio_campaigns.domain.message import Observation
+    from twilio_campaigns.domain.planning import Period
+    from twilio_campaigns.domain.settings import Settings
+    from twilio_campaigns.gateway.client import TwilioGateway
+    from twilio_campaigns.warehouse.connection import Warehouse
+    from twilio_campaigns.warehouse.due import DueMessage
+    from twilio_campaigns.warehouse.reconciling import Pass
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
+
+#: Messages that are asked for one by one and applied together.
+FETCH_CHUNK: Final = 200
+#: Messages that no list showed of which the ledger is asked at a time.
+UNSEEN_AT_ONCE: Final = 20_000
+#: Pages that are applied at the same time: one is encoded while the other one is written.
+WRITERS: Final = 2
+#: Share of a list's messages that is taken to have failed before it left, rather than to wait for its turn.
+FEW: Final = 0.05
+#: Asking for messages that a list should show goes on while at least one in so many has news.
+NEWS_IN: Final = 10
+
+
+class AccountReading:
+    """Reads what is due of one account on one day.
+
+    :param warehouse: ledger and events.
+    :param settings: ladder, waits, limits.
+    :param reading: the pass, whose figures this adds to.
+    :param connection_id: Airflow connection of the account.
+    :param twilio: an unopened gateway to it.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, settings: Settings, reading: Pass, connection_id: str, twilio: TwilioGateway
+    ) -> None:
+        self._settings = settings
+        self._pass = reading
+        self._connection_id = connection_id
+        self._twilio = twilio
+        self._events = EventStore(warehouse)
+        self._expiry = Expiry(warehouse)
+        self._repairs = RepairStore(warehouse)
+        self._days = ReconcileStore(warehouse, settings.schedule)
+        self._store = DueStore(warehouse, connection_id, settings.settle_unpriced_after)
+        self._inbound = InboundSweep(warehouse, settings)
+        self._resolver = Resolver(warehouse, twilio, connection_id, settings)
+        self._calls = asyncio.Semaphore(settings.fetch_concurrency)
+        self._writers = asyncio.Semaphore(WRITERS)
+        self._renewed_at = time.monotonic()
+        self._unseen: dict[str, int] = {}
+        self._seconds: Counter[int] = Counter()
+        self._volumes = Volumes()
+        self._listed = Listed()
+        self._covered: list[Period] = []
+        self._budget = settings.missing_per_pass
+
+    async def run(self) -> None:
+        """Make the pass.
+
+        :raises TwilioUnavailableError: when Twilio could not be read; what was read until then is in the tables.
+        :raises TwilioRejectedError: when Twilio refuses the connection's credentials.
+        """
+        self._age_claims()
+        await asyncio.to_thread(self._collect_due)
+        if self._unseen or self._resolver.has_work():
+            async with self._twilio:
+                try:
+                    await self._resolver.resolve()
+                    await self._list()
+                    await self._ask_for_the_rest()
+                finally:
+                    self._pass.api_calls += self._twilio.calls
+        self._give_up()
+
+    def _age_claims(self) -> None:
+        """Nobody's claims are minded here for all campaigns, paused and removed ones too."""
+        list_lag = timedelta(seconds=self._twilio.settings.list_lag_seconds)
+        stale = self._expiry.age_claims(self._connection_id, self._settings.lease, list_lag)
+        if stale:
+            log.warning("%d claims outlived their lease; whether Twilio has them is looked up.", stale)
+
+    def _give_up(self) -> None:
+        """Close what is still unknown when its window ends, after a last look."""
+        closed = self._expiry.close_unknown(self._connection_id, self._settings.tracking_window)
+        if closed:
+            log.warning("%d messages were given up: whether Twilio took them is not known.", closed)
+
+    def _collect_due(self) -> None:
+        """Keep little of each message: there may be a million."""
+        day = self._pass.day
+        if self._pass.full_read:
+            rows = self._store.whole_day(day)
+        else:
+            schedule, last = self._settings.schedule, self._days.state(day).last_pass_at
+            now = self._pass.started_at
+            rows = self._store.due(
+                day, Ages(due_ages(schedule.ladder, last, now), due_ages(schedule.price_ladder, last, now))
+            )
+        known: dict[int, int] = {}
+        for sid, second in rows:
+            kept = known.setdefault(second, second)
+            self._unseen[sid] = kept
+            self._seconds[kept] += 1
+
+    async def _list(self) -> None:
+        """Read lists of the periods in which they take fewer calls than asking for each message."""
+        if not self._unseen:
+            return
+        self._volumes = Volumes(await asyncio.to_thread(self._store.volumes))
+        now = int(self._pass.started_at.timestamp())
+        try:
+            await self._list_periods(plan(self._seconds, self._volumes, now))
+            late = Counter(second for second in self._unseen.values() if self._is_covered(second))
+            await self._list_periods(later(late, self._covered, self._volumes, now))
+        finally:
+            await asyncio.to_thread(self._store.keep_volumes, self._listed.volumes())
+
+    async def _list_periods(self, periods: Iterable[Period]) -> None:
+        parts: list[Period] = []
+        for period in periods:
+            pages = calls_of_list(period.after, period.before, period.due, self._volumes)
+            parts += split(period, self._seconds, pages, self._settings.fetch_concurrency)
+        is_read = [asyncio.Event() for _ in parts]
+
+        async def read(number: int) -> None:
+            await self._list_period(parts[number])
+            is_read[number].set()
+
+        async def ask(number: int) -> None:
+            # What left a moment later than it was accepted is shown by the list that follows.
+            for event in is_read[number : number + 2]:
+                await event.wait()
+            await self._ask_for_few(parts[number])
+
+        numbers = range(len(parts))
+        await _all([*map(read, numbers), *map(ask, numbers)])
+
+    async def _list_period(self, period: Period) -> None:
+        """Read one list, unless it turns out that asking for each message of it takes fewer calls."""
+        left, sent = period.due, list[int]()
+        async with aclosing(self._pages(period)) as read:
+            async for page in read:
+                sent += [int(o.sent_at.timestamp()) for o in page if o.sent_at is not None]
+                left -= await self._take_in(page, period)
+                if len(page) == PAGE_ROWS and pages_left(period, sent, self._volumes) > max(0, left):
+                    # Only other people's messages are left, or too few of ours among them.
+                    self._listed.add(min(sent), max(sent), sent, is_sample=True)
+                    return
+        self._listed.add(period.after, period.before, sent)
+        self._covered.append(period)
+
+    async def _pages(self, period: Period) -> AsyncGenerator[list[Observation], None]:
+        """Give the pages of a list; each call waits for its turn among all of this account."""
+        pages = aiter(self._twilio.list(sent_after=period.sent_after, sent_before=period.sent_before))
+        while True:
+            async with self._calls:
+                page = await anext(pages, None)
+            if page is None:
+                return
+            self._pass.list_pages += 1
+            self._pass.listed += len(page)
+            yield page
+
+    async def _take_in(self, page: list[Observation], period: Period) -> int:
+        """Apply one page; give how many of the messages that are expected in the period it showed."""
+        seconds = [self._unseen.pop(sid, None) for sid in (await self._apply(page)).ours]
+        await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
+        if time.monotonic() - self._renewed_at > self._settings.day_lease.total_seconds() / 4:
+            self._renewed_at = time.monotonic()
+            await asyncio.to_thread(self._days.renew, self._pass, self._settings.day_lease)
+        return sum(second is not None and period.after <= second <= period.before for second in seconds)
+
+    async def _ask_for_the_rest(self) -> None:
+        """Ask for what no list showed.
+
+        What no list was to show is asked for in any case. What a list should have shown is most likely still queued at
+        Twilio, or never left: that is asked for as long as it brings news, those first whose last look it is.
+        """
+        missing = [sid for sid, second in self._unseen.items() if self._is_covered(second)]
+        others = self._unseen.keys() - set(missing)
+        for sids in chunks(others, UNSEEN_AT_ONCE):
+            for chunk in chunks(self._wanted(await asyncio.to_thread(self._store.unseen, sids)), FETCH_CHUNK):
+                await self._ask(chunk)
+        for sids in chunks(missing, UNSEEN_AT_ONCE):
+            await self._ask_while_it_pays(sids)
+
+    async def _ask_for_few(self, period: Period) -> None:
+        """Ask for the few that one list did not show, while others are still being read: most never left.
+
+        Where many are missing, they wait in Twilio's queue, and other lists may show them.
+        """
+        sids = [sid for sid, second in self._unseen.items() if period.after <= second <= period.before]
+        if period in self._covered and len(sids) <= FEW * period.due:
+            await self._ask_while_it_pays(sids)
+
+    async def _ask_while_it_pays(self, sids: Sequence[str]) -> None:
+        for chunk in chunks(self._wanted(await asyncio.to_thread(self._store.unseen, sids)), FETCH_CHUNK):
+            if self._budget <= 0 and not chunk[0].closing:
+                return
+            self._budget -= len(chunk)
+            if await self._ask(chunk) * NEWS_IN < len(chunk):
+                self._budget = 0
+
+    def _is_covered(self, second: int) -> bool:
+        return any(period.after <= second <= period.before for period in self._covered)
+
+    def _wanted(self, messages: Iterable[DueMessage]) -> Iterable[DueMessage]:
+        """Leave out what is settled: nobody asks for that alone, except to repair it."""
+        return (message for message in messages if self._pass.repair or not message.settled)
+
+    async def _ask(self, messages: Sequence[DueMessage]) -> int:
+        """Ask for messages one by one; give how many had news."""
+
+        async def fetch(message: DueMessage) -> Observation | None:
+            async with self._calls:
+                return await self._twilio.fetch(message.sid)
+
+        for message in messages:
+            self._unseen.pop(message.sid, None)
+        found = await _all(fetch(message) for message in messages)
+        self._pass.fetches += len(messages)
+        applied = await self._apply([observation for observation in found if observation is not None])
+        await self._mind_missing([m for m, o in zip(messages, found, strict=True) if o is None])
+        await asyncio.to_thread(self._store.note_asked, [message.sid for message in messages])
+        return applied.changed
+
+    async def _mind_missing(self, messages: list[DueMessage]) -> None:
+        """Twilio does not know these: young ones may still appear, old ones are closed when their time comes."""
+        now = self._pass.started_at
+        old = [m.sid for m in messages if now - m.accepted_at >= self._settings.young or m.closing]
+        if not old:
+            return
+        log.warning("Twilio does not know %d messages that it accepted, the first is %s.", len(old), old[0])
+        self._pass.settled += await asyncio.to_thread(
+            self._events.settle_unseen, old, self._settings.settle_unpriced_after
+        )
+        if self._pass.repair:
+            self._pass.events_written += await asyncio.to_thread(self._repairs.repair_from_ledger, old)
+
+    async def _apply(self, observations: list[Observation]) -> Applied:
+        async with self._writers:
+            applied = await asyncio.to_thread(
+                self._events.apply,
+                observations,
+                repair=self._pass.repair,
+                settle_unpriced_after=self._settings.settle_unpriced_after,
+            )
+        self._pass.observed += len(applied.ours)
+        self._pass.changed += applied.changed
+        self._pass.events_written += applied.events
+        self._pass.settled += applied.settled
+        return applied
+
+
+async def _all(calls: Iterable[Awaitable[Found]]) -> list[Found]:
+    """Run all; after the first failure cancel the others, so that none goes on behind a failed pass."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

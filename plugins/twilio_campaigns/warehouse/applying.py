@@ -1,0 +1,281 @@
+"""What Twilio says of accepted messages becomes rows: ledger and events in one transaction, whatever the source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from psycopg.rows import tuple_row
+
+from twilio_campaigns.domain.chunks import chunks
+from twilio_campaigns.domain.ledger import (
+    EventDraft,
+    Known,
+    facts,
+    filled_from,
+    known_from_events,
+    merge,
+    tells_nothing_new,
+)
+from twilio_campaigns.domain.status import Status
+from twilio_campaigns.warehouse.connection import recordset
+from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, drafts_of, write_events
+from twilio_campaigns.warehouse.suppressions import suppress_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from twilio_campaigns.domain.message import Observation
+    from twilio_campaigns.warehouse.connection import Connection, Warehouse
+
+_MAY_SETTLE: Final = """
+settled_at is null
+  and (
+      (status in ('delivered', 'failed', 'rejected')
+       and (price is not null or final_at <= now() - %(unpriced_after)s::interval))
+      or tracking_closes_at <= now()
+  )
+"""
+
+# `xmin` is the version of a row: whoever sees the same one under a lock need not read the row again.
+_READ: Final = f"""
+select message_sid, message_key, xmin::text, accepted_at, ({_MAY_SETTLE}), {", ".join(KNOWN_COLUMNS)}
+from messages
+where message_sid = any(%(sids)s)
+"""  # noqa: S608 - built of constants
+
+# One order of locks everywhere: messages by key, then events by id.
+_LOCK: Final = """
+select message_sid, xmin::text from messages where message_sid = any(%(sids)s) order by message_key for update
+"""
+
+# A row that is final and priced with this very change is settled by it: one version of the row instead of two.
+_UPDATE: Final = """
+update messages as m
+set provider_status = o.provider_status,
+    status = o.status,
+    status_code = o.status_code,
+    number_of_message_parts = o.number_of_message_parts,
+    sent_at = o.sent_at,
+    final_at = o.final_at,
+    price = o.price,
+    price_unit = o.price_unit,
+    from_number = o.from_number,
+    settled_at = case
+        when m.settled_at is null
+             and (o.status in ('delivered', 'failed', 'rejected')
+                  and (o.price is not null or o.final_at <= now() - %(unpriced_after)s::interval)
+                  or m.tracking_closes_at <= now())
+             and %(unpriced_after)s::interval is not null
+        then now() else m.settled_at end
+from rows from (
+    json_to_recordset(%(rows)s) as (
+        provider_status text, status text, status_code int, number_of_message_parts smallint, sent_at timestamptz,
+        final_at timestamptz, price numeric, price_unit text, from_number text
+    ),
+    unnest(%(keys)s::uuid[])
+) as o(
+    provider_status, status, status_code, number_of_message_parts, sent_at, final_at, price, price_unit, from_number,
+    message_key
+)
+where m.message_key = o.message_key
+returning m.settled_at = now()
+"""
+
+# Parts become known after the first events were written; under the row's lock nobody else touches its events.
+_SPREAD_PARTS: Final = """
+update campaign_events as e
+set number_of_message_parts = m.number_of_message_parts
+from messages as m
+where m.message_key = any(%s) and e.message_key = m.message_key
+  and e.status <> 'incoming_message'
+  and e.number_of_message_parts is distinct from m.number_of_message_parts
+"""
+
+_SETTLE: Final = f"""
+update messages
+set settled_at = now()
+where message_key = any(%(keys)s) and {_MAY_SETTLE}
+"""  # noqa: S608 - the same
+
+_EVENTS: Final = """
+select message_key, event_id, status, occurred_at, source, status_code, provider_status
+from campaign_events
+where message_key = any(%s) and status not in ('clicked', 'incoming_message')
+"""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What applying observations did.
+
+    :param ours: SIDs among the observations that the ledger knows.
+    :param changed: ledger rows changed.
+    :param events: events written or amended.
+    :param settled: rows that need no further read.
+    """
+
+    ours: set[str] = field(default_factory=set)
+    changed: int = 0
+    events: int = 0
+    settled: int = 0
+
+    def add(self, other: Applied) -> None:
+        """Add up the figures of another chunk."""
+        self.ours |= other.ours
+        self.changed += other.changed
+        self.events += other.events
+        self.settled += other.settled
+
+
+class EventStore:
+    """The one way in which anything that Twilio says becomes rows.
+
+    :param warehouse: where ledger and events are.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def apply(
+        self,
+        observations: Iterable[Observation],
+        *,
+        repair: bool = False,
+        settle_unpriced_after: timedelta | None = None,
+    ) -> Applied:
+        """Apply observations in any order, any number of times, with the same result.
+
+        :param observations: of outbound messages; those of other people's messages cost nothing but a look-up.
+        :param repair: trust neither the ledger's row nor that its events are there: what the row should say follows
+            anew from the events and the observation, and every event that the observation proves is written again.
+        :param settle_unpriced_after: given when these observations count as a read: rows that are final and
+            priced, final for this long, or past their window are settled in the same transaction.
+        """
+        total = Applied()
+        for chunk in chunks(observations, CHUNK):
+            outbound = [observation for observation in chunk if not observation.is_inbound]
+            with self._warehouse.transaction() as connection:
+                total.add(_apply_chunk(connection, outbound, repair=repair, settle=settle_unpriced_after))
+        return total
+
+    def settle_unseen(self, sids: Sequence[str], settle_unpriced_after: timedelta) -> int:
+        """Settle messages that were asked for and that Twilio does not know; give how many."""
+        settled = 0
+        for chunk in chunks(sids, CHUNK):
+            with self._warehouse.transaction() as connection:
+                rows = _locked(connection, _read(connection, chunk, settle_unpriced_after), settle_unpriced_after)
+                settled += _settle(connection, rows.values(), settle_unpriced_after)
+        return settled
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the ledger as it was read.
+
+    :param version: changes with every update.
+    :param may_settle: nothing more is expected of it.
+    """
+
+    key: UUID
+    version: str
+    accepted_at: datetime
+    may_settle: bool
+    known: Known
+
+
+def _apply_chunk(
+    connection: Connection, observations: Sequence[Observation], *, repair: bool, settle: timedelta | None
+) -> Applied:
+    """Look without locks first: most of what is read says nothing new, and foreign messages have no row at all."""
+    rows = _read(connection, [observation.sid for observation in observations], settle)
+    ours = [observation for observation in observations if observation.sid in rows]
+    news = [o for o in ours if repair or not tells_nothing_new(rows[o.sid].known, o)]
+    ends = [sid for sid, row in rows.items() if row.may_settle] if settle is not None else []
+    if not news and not ends:
+        return Applied(ours=set(rows))
+    touched = {*ends, *(observation.sid for observation in news)}
+    locked = _locked(connection, {sid: rows[sid] for sid in touched}, settle)
+    applied = _write_news(connection, locked, news, repair=repair, settle=settle)
+    applied.ours = set(rows)
+    applied.settled += _settle(connection, locked.values(), settle)
+    suppress_failed(connection, news)  # the last locks of the transaction
+    return applied
+
+
+def _write_news(
+    connection: Connection,
+    rows: Mapping[str, _Row],
+    observations: Iterable[Observation],
+    *,
+    repair: bool,
+    settle: timedelta | None,
+) -> Applied:
+    """Merge into locked rows, and write what changed."""
+    before = {sid: row.known for sid, row in rows.items()}
+    after = _from_events(connection, rows) if repair else dict(before)
+    drafts: dict[UUID, EventDraft] = {}
+    for observation in observations:
+        row = rows.get(observation.sid)
+        if row is None:
+            continue
+        proven = facts(observation)
+        for draft in drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at):
+            other = drafts.get(draft.event_id)
+            drafts[draft.event_id] = other.merged(draft) if other else draft
+        after[observation.sid] = merge(after[observation.sid], observation, proven)
+    if repair:
+        after = {sid: filled_from(known, before[sid]) for sid, known in after.items()}
+    changed = [sid for sid in after if after[sid] != before[sid]]
+    settled = 0
+    if changed:
+        values = {
+            "rows": recordset(after[sid] for sid in changed),
+            "keys": [rows[sid].key for sid in changed],
+            "unpriced_after": settle,
+        }
+        settled = sum(bool(row[0]) for row in connection.cursor(row_factory=tuple_row).execute(_UPDATE, values))
+    written = write_events(connection, list(drafts.values()))
+    recounted = [
+        rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
+    ]
+    if recounted:
+        written += connection.execute(_SPREAD_PARTS, (recounted,)).rowcount
+    return Applied(changed=len(changed), events=written, settled=settled)
+
+
+def _from_events(connection: Connection, rows: Mapping[str, _Row]) -> dict[str, Known]:
+    """Give what the events of these rows prove, whatever the rows say."""
+    events: defaultdict[UUID, list[EventDraft]] = defaultdict(list)
+    for row in connection.execute(_EVENTS, ([row.key for row in rows.values()],)):
+        events[row["message_key"]].append(EventDraft(**{**row, "status": Status(row["status"])}))
+    return {sid: known_from_events(events[row.key]) for sid, row in rows.items()}
+
+
+def _read(connection: Connection, sids: Sequence[str], unpriced_after: timedelta | None) -> dict[str, _Row]:
+    if not sids:
+        return {}
+    cursor = connection.cursor(row_factory=tuple_row)
+    cursor.execute(_READ, {"sids": list(sids), "unpriced_after": unpriced_after})
+    return {
+        sid: _Row(key, version, accepted_at, may_settle, Known(word, status and Status(status), *others))
+        for sid, key, version, accepted_at, may_settle, word, status, *others in cursor
+    }
+
+
+def _locked(connection: Connection, rows: Mapping[str, _Row], unpriced_after: timedelta | None) -> dict[str, _Row]:
+    """Lock rows, and read those again that somebody changed since they were read."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    versions: dict[str, str] = dict(cursor.execute(_LOCK, {"sids": list(rows)}).fetchall()) if rows else {}
+    changed = [sid for sid, version in versions.items() if version != rows[sid].version]
+    return {**{sid: rows[sid] for sid in versions}, **_read(connection, changed, unpriced_after)}
+
+
+def _settle(connection: Connection, rows: Iterable[_Row], unpriced_after: timedelta | None) -> int:
+    keys = [row.key for row in rows if row.may_settle]
+    if not keys or unpriced_after is None:
+        return 0
+    return connection.execute(_SETTLE, {"keys": keys, "unpriced_after": unpriced_after}).rowcount

@@ -1,0 +1,118 @@
+"""Every statement that a reconcile pass runs finds its rows by an index, however large the ledger is."""
+
+import asyncio
+import re
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from builders import campaign, freeze, people, run
+from twilio_campaigns.domain.settings import Settings
+from twilio_campaigns.engine.reconcile import Reconciler
+from twilio_campaigns.engine.send import BatchSender
+from twilio_campaigns.gateway.client import TwilioGateway
+
+#: Settled messages of other days: what a scan would have to look through.
+OLD_ROWS = 40_000
+LARGE = ("messages", "campaign_events", "inbound_messages")
+
+
+@pytest.fixture
+def old_ledger(warehouse, query):
+    """A ledger of forty days, with a run that is under way today."""
+    query(
+        """
+        insert into messages (message_key, run_key, campaign_id, connection, to_number, channel, sender, body,
+            estimated_parts, batch_no, send_state, claimed_at, message_sid, sid_source, accepted_at, tracked_on,
+            tracking_closes_at, provider_status, status, final_at, settled_at,
+            from_number)
+        select gen_random_uuid(), 'old/' || n %% 40, 'old', 'twilio_default', '+1202555' || n, 'sms', 'service',
+            'x', 1, 1, 'accepted', at, 'SM' || md5(n::text), 'answer', at, at::date, at + interval '4 days',
+            'delivered', 'delivered', at, at, '+12025550100'
+        from (select n, now() - interval '5 days' - n %% 40 * interval '1 day' as at
+              from generate_series(1, %s) as n) as o
+        """,
+        OLD_ROWS,
+    )
+    query(
+        """
+        insert into campaign_events (event_id, action_type, status, occurred_at, campaign_id, run_key, message_key,
+            message_sid, to_number, tracked_on, source)
+        select gen_random_uuid(), 'sms', word, accepted_at, campaign_id, run_key, message_key, message_sid, to_number,
+            tracked_on, 'list'
+        from messages, unnest(array['enqueued', 'sent', 'delivered']) as word
+        """
+    )
+    query(
+        """
+        insert into inbound_messages (message_sid, from_number, to_number, received_at, source)
+        select 'SM' || md5('in' || n), '+1202555' || n, '+12025550100', now() - interval '9 days', 'list'
+        from generate_series(1, 150000) as n
+        """
+    )
+    query("analyze inbound_messages")
+    query("analyze messages")
+    query("analyze campaign_events")
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """Statements that were executed, each with its parameters."""
+    seen = {}
+
+    def watched(original):
+        def execute(self, statement, params=None, **more):
+            seen.setdefault(str(statement), params)
+            return original(self, statement, params, **more)
+
+        return execute
+
+    monkeypatch.setattr(psycopg.Connection, "execute", watched(psycopg.Connection.execute))
+    monkeypatch.setattr(psycopg.ServerCursor, "execute", watched(psycopg.ServerCursor.execute))
+    return seen
+
+
+def scans_of(connection, statement, params):
+    """Name the large tables that a statement would read from end to end."""
+    plan = "\n".join(row["QUERY PLAN"] for row in connection.execute(f"explain {statement}", params))
+    return {table for table in LARGE if re.search(rf"Seq Scan on {table}\b", plan)}, plan
+
+
+@pytest.mark.usefixtures("old_ledger")
+def test_no_statement_of_a_pass_reads_a_large_table_from_end_to_end(warehouse, simulator, statements):
+    async def gateway_of(_connection_id):
+        return TwilioGateway(simulator.settings())
+
+    async def send():
+        async with TwilioGateway(simulator.settings()) as twilio:
+            await BatchSender(warehouse, twilio, campaign(), Settings()).send(run().run_key, 1)
+
+    freeze(warehouse, people(300))
+    asyncio.run(send())
+    simulator.control("POST", "inbound", From="+12025550001", To="+12025550100", Body="STOP")
+    statements.clear()
+    reconciler = Reconciler(warehouse, gateway_of, Settings())
+    today = datetime.now(UTC).date()
+    for how in ({"full_read": False}, {"full_read": True, "repair": True}):
+        asyncio.run(reconciler.read(today, **how))
+    asyncio.run(reconciler.look(today, full_read=False))
+    kept = {
+        statement: params
+        for statement, params in statements.items()
+        if re.match(r"\s*(select|insert|update|delete|with)\b", statement) and "set_config" not in statement
+    }
+    assert len(kept) > 15
+    with warehouse.transaction() as connection:
+        scanned = {}
+        for statement, params in kept.items():
+            tables, plan = scans_of(connection, statement, params)
+            if tables:
+                scanned[statement] = plan
+    assert scanned == {}, "\n\n".join(f"{statement}\n{plan}" for statement, plan in scanned.items())
+
+
+@pytest.mark.usefixtures("old_ledger")
+def test_the_check_itself_sees_a_scan(warehouse):
+    with warehouse.transaction() as connection:
+        assert scans_of(connection, "select count(*) from messages where body = 'y'", None)[0] == {"messages"}
