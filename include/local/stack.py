@@ -98,8 +98,9 @@ def up() -> None:
     """Start the stack of `make up` and say where it is."""
     stack = Stack.load_or_make(LOCAL / "up", simulator_options=UP_SIMULATOR, settings=UP_SETTINGS)
     api = start(stack, lambda phase: print(f"  {phase} …", flush=True))  # noqa: T201 - the user reads it
-    api.wait_for_dags({"reconcile_messages", "warehouse_upgrade"})
-    api.unpause("reconcile_messages")
+    api.wait_for_dags({"reconcile_messages", "reconcile_audit", "warehouse_upgrade"})
+    for dag in ("reconcile_messages", "reconcile_audit"):
+        api.unpause(dag)
     speed = stack.simulator_options["life-speed"]
     print(  # noqa: T201 - the same
         f"\nAirflow    {stack.ui_url}  (user {USER}, password {stack.secrets['password']})\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.audit_result import AccountAudit, AuditResult, Finding, Kind, Search
 from twilio_campaigns.domain.auditing import (
@@ -22,6 +22,7 @@ from twilio_campaigns.domain.auditing import (
     periods,
 )
 from twilio_campaigns.domain.exceptions import ConfigurationError, TwilioCampaignsError
+from twilio_campaigns.engine.together import all_of
 from twilio_campaigns.warehouse.auditing import AuditStore
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
 #: Lists that are read at a time.
 LISTS_AT_ONCE: Final = 4
@@ -116,7 +116,7 @@ class Auditor:
                 return await twilio.fetch(sid)
 
         while sids := unseen.take(FETCH_CHUNK):
-            found = await _all(fetch(sid) for sid in sids)
+            found = await all_of(fetch(sid) for sid in sids)
             audit.fetched += len(sids)
             await comparison.judge(sids, [seen for seen in found if seen is not None])
             if audit.missing >= HOPELESS and not audit.matched and not audit.different:
@@ -258,16 +258,4 @@ class _Lists:
 
         # The latest first, as the list itself has them.
         spans = periods(self._audit.day, hours=many)[::-1]
-        return all(await _all(read(number, *span) for number in numbers for span in spans))
-
-
-async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """Run all; after the first failure cancel the others, so that none goes on behind a failed audit."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+        return all(await all_of(read(number, *span) for number in numbers for span in spans))

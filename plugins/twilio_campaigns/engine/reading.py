@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.planning import (
@@ -24,6 +24,7 @@ from twilio_campaigns.domain.planning import (
 )
 from twilio_campaigns.engine.inbound import InboundSweep
 from twilio_campaigns.engine.resolve import Resolver
+from twilio_campaigns.engine.together import all_of
 from twilio_campaigns.warehouse.applying import Applied, EventStore
 from twilio_campaigns.warehouse.due import Ages, DueStore
 from twilio_campaigns.warehouse.expiry import Expiry
@@ -31,7 +32,7 @@ from twilio_campaigns.warehouse.reconciling import ReconcileStore
 from twilio_campaigns.warehouse.repairing import RepairStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from twilio_campaigns.domain.message import Observation
     from twilio_campaigns.domain.planning import Period
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.reconciling import Pass
 
 log = logging.getLogger(__name__)
-
-Found = TypeVar("Found")
 
 #: Messages that are asked for one by one and applied together.
 FETCH_CHUNK: Final = 200
@@ -170,7 +169,7 @@ class AccountReading:
             await self._ask_for_few(parts[number])
 
         numbers = range(len(parts))
-        await _all([*map(read, numbers), *map(ask, numbers)])
+        await all_of([*map(read, numbers), *map(ask, numbers)])
 
     async def _list_period(self, period: Period) -> None:
         """Read one list, unless it turns out that asking for each message of it takes fewer calls."""
@@ -254,7 +253,7 @@ class AccountReading:
 
         for message in messages:
             self._unseen.pop(message.sid, None)
-        found = await _all(fetch(message) for message in messages)
+        found = await all_of(fetch(message) for message in messages)
         self._pass.fetches += len(messages)
         applied = await self._apply([observation for observation in found if observation is not None])
         await self._mind_missing([m for m, o in zip(messages, found, strict=True) if o is None])
@@ -287,15 +286,3 @@ class AccountReading:
         self._pass.events_written += applied.events
         self._pass.settled += applied.settled
         return applied
-
-
-async def _all(calls: Iterable[Awaitable[Found]]) -> list[Found]:
-    """Run all; after the first failure cancel the others, so that none goes on behind a failed pass."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise

@@ -20,7 +20,7 @@ from twilio_campaigns.domain.ledger import (
 )
 from twilio_campaigns.domain.status import Status
 from twilio_campaigns.warehouse.connection import recordset
-from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, drafts_of, write_events
+from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, KNOWN_RECORD, drafts_of, write_events
 from twilio_campaigns.warehouse.suppressions import suppress_failed
 
 if TYPE_CHECKING:
@@ -53,17 +53,9 @@ select message_sid, xmin::text from messages where message_sid = any(%(sids)s) o
 """
 
 # A row that is final and priced with this very change is settled by it: one version of the row instead of two.
-_UPDATE: Final = """
+_UPDATE: Final = f"""
 update messages as m
-set provider_status = o.provider_status,
-    status = o.status,
-    status_code = o.status_code,
-    number_of_message_parts = o.number_of_message_parts,
-    sent_at = o.sent_at,
-    final_at = o.final_at,
-    price = o.price,
-    price_unit = o.price_unit,
-    from_number = o.from_number,
+set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS)},
     settled_at = case
         when m.settled_at is null
              and (o.status in ('delivered', 'failed', 'rejected')
@@ -71,19 +63,11 @@ set provider_status = o.provider_status,
                   or m.tracking_closes_at <= now())
              and %(unpriced_after)s::interval is not null
         then now() else m.settled_at end
-from rows from (
-    json_to_recordset(%(rows)s) as (
-        provider_status text, status text, status_code int, number_of_message_parts smallint, sent_at timestamptz,
-        final_at timestamptz, price numeric, price_unit text, from_number text
-    ),
-    unnest(%(keys)s::uuid[])
-) as o(
-    provider_status, status, status_code, number_of_message_parts, sent_at, final_at, price, price_unit, from_number,
-    message_key
-)
+from rows from (json_to_recordset(%(rows)s) as ({KNOWN_RECORD}), unnest(%(keys)s::uuid[]))
+     as o({", ".join(KNOWN_COLUMNS)}, message_key)
 where m.message_key = o.message_key
 returning m.settled_at = now()
-"""
+"""  # noqa: S608 - built of constants
 
 # Parts become known after the first events were written; under the row's lock nobody else touches its events.
 _SPREAD_PARTS: Final = """

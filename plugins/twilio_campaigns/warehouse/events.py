@@ -26,6 +26,11 @@ CHUNK: Final = 1000
 
 #: What the ledger knows of an accepted message, by column; the order of every statement that reads or writes it.
 KNOWN_COLUMNS: Final = tuple(f.name for f in fields(Known))
+#: The same as the columns of a recordset.
+KNOWN_RECORD: Final = (
+    "provider_status text, status text, status_code int, number_of_message_parts smallint, sent_at timestamptz, "
+    "final_at timestamptz, price numeric, price_unit text, from_number text"
+)
 
 _WRITE: Final = """
 insert into campaign_events as e (

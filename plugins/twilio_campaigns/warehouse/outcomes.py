@@ -9,7 +9,7 @@ from twilio_campaigns.domain.ledger import EventDraft, Known, merge
 from twilio_campaigns.domain.message import Observation, event_id
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.connection import recordset, scalar
-from twilio_campaigns.warehouse.events import columns_of, drafts_of, write_events
+from twilio_campaigns.warehouse.events import KNOWN_COLUMNS, KNOWN_RECORD, columns_of, drafts_of, write_events
 from twilio_campaigns.warehouse.suppressions import suppress_failed, suppress_refused
 
 if TYPE_CHECKING:
@@ -20,31 +20,20 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Connection
 
 # What the answer says of the message comes with its SID: a row that has none knows nothing else yet.
-_ACCEPT: Final = """
+_ACCEPT: Final = f"""
 update messages as m
-set send_state = 'accepted',
-    message_sid = o.sid,
-    provider_status = o.provider_status,
-    status = o.status,
-    status_code = o.status_code,
-    number_of_message_parts = o.number_of_message_parts,
-    sent_at = o.sent_at,
-    final_at = o.final_at,
-    price = o.price,
-    price_unit = o.price_unit,
+set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS if name != "from_number")},
     from_number = least(m.from_number, o.from_number),
+    send_state = 'accepted',
+    message_sid = o.sid,
     sid_source = %(sid_source)s,
     accepted_at = o.accepted_at,
     tracked_on = (o.accepted_at at time zone 'UTC')::date,
     tracking_closes_at = o.accepted_at + %(window)s,
     resolve_after = null
-from json_to_recordset(%(rows)s) as o(
-    message_key uuid, sid text, accepted_at timestamptz, provider_status text, status text, status_code int,
-    number_of_message_parts smallint, sent_at timestamptz, final_at timestamptz, price numeric, price_unit text,
-    from_number text
-)
+from json_to_recordset(%(rows)s) as o(message_key uuid, sid text, accepted_at timestamptz, {KNOWN_RECORD})
 where m.message_key = o.message_key
-"""
+"""  # noqa: S608 - built of constants
 
 _REFUSE: Final = """
 update messages as m
