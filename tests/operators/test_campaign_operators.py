@@ -25,6 +25,7 @@ from twilio_campaigns.operators.campaign import (
 )
 from twilio_campaigns.operators.warehouse import WarehouseUpgradeOperator
 from twilio_campaigns.warehouse.ledger import Ledger
+from twilio_campaigns.warehouse.outcomes import Outcomes
 from twilio_campaigns.warehouse.runs import RunStore
 
 SEGMENT = SqlSegment(query="select customer_id, phone, first_name from public.people")
@@ -299,6 +300,33 @@ class TestSend:
         assert set(found) == {"accepted", "planned"}
         assert found["accepted"] == len(simulator.truth())
 
+    def test_what_an_earlier_try_gives_back_late_is_sent_by_its_successor(
+        self, connections, segment, query, simulator, warehouse, monkeypatch
+    ):
+        """Airflow gave the earlier try up, and it is still at work: it holds rows while its successor finds none."""
+        monkeypatch.setattr("twilio_campaigns.operators.campaign.LOOK_EVERY", 0.1)
+        segment(people(20))
+        prepare()
+        ledger, claim_id = Ledger(warehouse), uuid4()
+        claim = ledger.claim(RUN_KEY, 1, 20, claim_id, OutgoingMessage(to_number=""))
+        given_back = Outcomes({}, {}, [row.key for row in claim.rows], [])
+        late = threading.Timer(
+            1.0, ledger.record, (claim_id, given_back), {"window": timedelta(days=4), "list_lag": timedelta(0)}
+        )
+        late.start()
+        assert send_batch() == {"sent": 20, "refused": 0}
+        late.join()
+        assert states(query) == {"accepted": 20}
+
+    def test_it_does_not_wait_for_the_dead(self, connections, segment, query, configure, warehouse, monkeypatch):
+        monkeypatch.setattr("twilio_campaigns.operators.campaign.LOOK_EVERY", 0.1)
+        configure(LEASE="1s")
+        segment(people(5))
+        prepare()
+        Ledger(warehouse).claim(RUN_KEY, 1, 2, uuid4(), OutgoingMessage(to_number=""))
+        assert send_batch() == {"sent": 3, "refused": 0}
+        assert states(query) == {"accepted": 3, "claimed": 2}
+
     def test_to_end_a_task_that_does_not_run_is_no_error(self):
         TwilioCampaignSendOperator(task_id="send_batch", campaign_id="spring", batch_no=1).on_kill()
 
@@ -352,7 +380,8 @@ class TestReport:
         assert query("select state from campaign_runs") == [{"state": "done"}]
 
     @pytest.mark.parametrize("left", ["planned", "claimed", "unknown"])
-    def test_it_fails_while_a_message_has_no_outcome(self, connections, segment, query, warehouse, left):
+    def test_it_fails_while_a_message_has_no_outcome(self, connections, segment, query, warehouse, configure, left):
+        configure(LEASE="1s")  # nobody waits longer than that for the claims of others
         segment(people(3))
         prepare()
         Ledger(warehouse).claim(RUN_KEY, 1, 2, uuid4(), OutgoingMessage(to_number=""))

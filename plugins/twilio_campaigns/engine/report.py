@@ -67,7 +67,7 @@ class RunReport:
         )
         return (
             f"Run {self.run_key}: {p.planned} messages are planned, {p.claimed} claimed, {p.unknown} unknown. "
-            "Planned ones go out when the failed `send_batch` tasks are cleared. Of claimed and unknown ones nobody "
+            "Planned ones go out when `send_batch` is cleared, failed or not. Of claimed and unknown ones nobody "
             "knows whether Twilio has them: clear `resolve_unknown` to look again before it is too late to send "
             "them; reconciling goes on looking until their window closes, and texts nobody." + undecided
         )

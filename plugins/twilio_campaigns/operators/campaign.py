@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
@@ -23,6 +25,7 @@ from twilio_campaigns.hooks.segment import read_segment
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
 from twilio_campaigns.operators.sending import SendingOperator, run_of
+from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.runs import RunStore
 
 if TYPE_CHECKING:
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.warehouse.ledger import Progress
     from twilio_campaigns.warehouse.runs import RunRecord
+
+#: How long after its post window a try that lives takes at most to record: Twilio's answer, and PostgreSQL coming back.
+OUTLASTED: Final = timedelta(seconds=60)
+#: Seconds between two looks at what others have claimed.
+LOOK_EVERY: Final = 2.0
 
 
 class TwilioPrepareAudienceOperator(BaseOperator):
@@ -128,9 +136,28 @@ class TwilioCampaignSendOperator(SendingOperator):
         async with await self.gateway(campaign.connection) as twilio:
             sender = BatchSender(warehouse, twilio, campaign, settings, width=self.width)
             left = await self.send_with(sender, run_key, self.batch_no)
+            left = await self._outlast_others(sender, left, warehouse, run_key, settings)
         run = await asyncio.to_thread(runs.run, run_key)
         self._judge(run, left, killed=sender.stopped)
         return {"sent": sender.tally.accepted, "refused": sender.tally.refused}
+
+    async def _outlast_others(
+        self, sender: BatchSender, left: Progress, warehouse: Warehouse, run_key: str, settings: Settings
+    ) -> Progress:
+        """Wait until nobody else has claims of the batch, and send what is given back.
+
+        An earlier try that Airflow has given up may still be at work, and give rows back after its successor has found
+        none to claim: the batch would be a success with people whom nobody texts. Whoever lives records its claims soon
+        after its post window; what is claimed longer belongs to the dead, and is looked up when its lease is over.
+        """
+        ledger = Ledger(warehouse)
+        until = time.monotonic() + min(settings.lease, settings.post_window + OUTLASTED).total_seconds()
+        while left.claimed and not sender.stopped and time.monotonic() < until:
+            await asyncio.sleep(LOOK_EVERY)
+            left = await asyncio.to_thread(ledger.progress, run_key, self.batch_no)
+            if left.planned:
+                left = await self.send_with(sender, run_key, self.batch_no)
+        return left
 
     def _judge(self, run: RunRecord | None, left: Progress, *, killed: bool) -> None:
         if killed:
