@@ -91,6 +91,11 @@ class Stack:
         return f"http://127.0.0.1:{self.simulator_port}"
 
     @property
+    def webhooks_url(self) -> str:
+        """Address of our webhooks in Airflow's API server."""
+        return f"{self.ui_url}/twilio"
+
+    @property
     def postgres_folder(self) -> Path:
         """Data of the embedded PostgreSQL."""
         return self.folder / "postgres"
@@ -179,7 +184,7 @@ class Stack:
             "login": ACCOUNT_SID,
             "password": self.secrets["auth_token"],
             "host": self.simulator_url,
-            "extra": {"list_lag_seconds": self.list_lag_seconds},
+            "extra": {"list_lag_seconds": self.list_lag_seconds, "public_url": self.webhooks_url},
         }
         warehouse = {
             "conn_type": "postgres",

@@ -33,6 +33,16 @@ select status, status_code, error, sum(messages)::bigint as messages, min(commen
 from messaging.delivery_errors group by 1, 2, 3 order by 4 desc, 2 limit 8
 """
 EVENTS = "select status, count(*) as events from messaging.campaign_events group by 1 order by 2 desc"
+#: How each status came first, and how long after Twilio dated it; Twilio's dates are whole seconds.
+SOURCES = """
+select status, source, count(*) as events,
+       round(min(extract(epoch from recorded_at - occurred_at)), 1) as least_seconds,
+       round(percentile_cont(0.5) within group (order by extract(epoch from recorded_at - occurred_at))::numeric, 1)
+           as median_seconds,
+       round(percentile_cont(0.95) within group (order by extract(epoch from recorded_at - occurred_at))::numeric, 1)
+           as p95_seconds
+from messaging.campaign_events group by 1, 2 order by 1, 3 desc
+"""
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ def show(url: str, console: Console | None = None) -> list[Check]:
         _print(console, "Delivery by country, the largest twelve", countries)
         _print(console, "Errors", connection.execute(ERRORS).fetchall())
         _print(console, "Events", connection.execute(EVENTS).fetchall())
+        _print(console, "How they came, and how soon", connection.execute(SOURCES).fetchall())
     found = checks(funnel)
     for check in found:
         mark = "[green]holds[/]" if check.holds else "[red]BROKEN[/]"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: `make up`: messages live 60 times as fast as in reality, so that a morning shows what four days do.
 UP_SIMULATOR = {"life-speed": "60"}
 UP_SETTINGS = {"MAX_WAIT": "60s"}
+#: Of shortened links; nobody's, so that none leads anywhere (RFC 2606).
+LINK_DOMAIN = "go.example.com"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -72,7 +74,13 @@ def stop(stack: Stack) -> None:
 
 
 def _simulator(stack: Stack) -> list[str]:
-    options = {"port": str(stack.simulator_port), **stack.simulator_options}
+    options = {
+        "port": str(stack.simulator_port),
+        "inbound-url": f"{stack.webhooks_url}/inbound",
+        "link-domain": LINK_DOMAIN,
+        "click-url": f"{stack.webhooks_url}/click",
+        **stack.simulator_options,
+    }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     return [python(), "-m", "twilio_campaigns.simulator", *words]
 

@@ -8,6 +8,7 @@ from twilio_campaigns import __version__
 
 _INTEGRATION = "Twilio Campaigns"
 _TEXT = {"type": ["string", "null"]}
+_SECRET = {**_TEXT, "format": "password"}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -61,11 +62,7 @@ def _connection_type() -> dict[str, Any]:
         },
         "conn-fields": {
             "api_key_sid": _field("API key SID", "SK…; with it, API calls use the key, not the Auth Token."),
-            "api_key_secret": _field(
-                "API key secret",
-                "Shown by Twilio once, when the key is made.",
-                {"type": ["string", "null"], "format": "password"},
-            ),
+            "api_key_secret": _field("API key secret", "Shown by Twilio once, when the key is made.", _SECRET),
             "region": _field("Region", "Where Twilio processes the calls, such as ie1. Empty: us1."),
             "edge": _field("Edge", "Where the calls enter Twilio's network, such as dublin. Empty: nearest."),
             "list_lag_seconds": _field(
@@ -73,10 +70,21 @@ def _connection_type() -> dict[str, Any]:
                 "How late Twilio's message list may show a message. Empty: 14400, four hours.",
                 {"type": ["integer", "null"], "minimum": 0},
             ),
-            "public_url": _field("Public URL", "Where Twilio reaches this Airflow's webhooks, from outside."),
+            "public_url": _field(
+                "Public URL",
+                "Where Twilio reaches this Airflow's webhooks, from outside: https://airflow.example.com/twilio.",
+            ),
+            "previous_auth_token": _field(
+                "Previous Auth Token",
+                "Webhooks that it signed are still taken; empty the field once the token is changed.",
+                _SECRET,
+            ),
+            "webhook_shared_key": _field(
+                "Webhook SharedKey", "Its secret, where Twilio signs webhooks with one (HMAC-SHA256).", _SECRET
+            ),
         },
     }
 
 
 def _field(label: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": schema or dict(_TEXT)}
+    return {"label": label, "description": description, "schema": dict(schema or _TEXT)}

@@ -53,6 +53,7 @@ def test_the_least_that_a_campaign_needs():
         {"message": Message(content_sid=HX, content_variables={"1": "{{ a }}"})},
         {"schedule": "0 9 * * 1", "timezone": "Europe/Berlin", "start_date": datetime(2027, 3, 1)},  # noqa: DTZ001
         {"max_lateness": "90s", "send_within": "2d", "repeat_after": timedelta(microseconds=1)},
+        {"shorten_urls": True},
         {"tags": ["a"], "batch_size": 7, "validity_period": 600, "event_name": "promo", "description": "x"},
         {"audience": {"default_region": "DE", "mobile_only": False, "max_parts": 1}},
     ],
@@ -181,3 +182,13 @@ def test_durations_survive_json(duration):
 )
 def test_web_urls(url, valid):
     assert is_web_url(url) is valid
+
+
+def test_only_a_messaging_service_shortens_links():
+    assert campaign(shorten_urls=True).shorten_urls
+    number = SenderProfile(name="a_number", from_number="+12025550142")
+    with pytest.raises(ValidationError, match=r"'a_number' is a number.*messaging_service_sid.*remove shorten_urls"):
+        campaign(sender=number, shorten_urls=True)
+    assert not campaign(sender=number).shorten_urls
+    with pytest.raises(ValidationError, match="shorten_urls"):
+        campaign(shorten_urls="yes")

@@ -43,8 +43,24 @@ def test_durations_are_written_as_people_write_them():
         ("LADDER", "1m,never", "LADDER"),
         ("SCHEMA", 'x"; drop', "SCHEMA"),
         ("FETCH_CONCURRENCY", "0", "FETCH_CONCURRENCY"),
+        ("TRUSTED_PROXIES", "10.0.0.0/40", "TRUSTED_PROXIES"),
+        ("TRUSTED_PROXIES", "proxy.example.com", "TRUSTED_PROXIES"),
+        ("WEBHOOK_BUDGET", "0", "WEBHOOK_BUDGET"),
     ],
 )
 def test_a_setting_that_cannot_be_read_is_named(name, value, says):
     with pytest.raises(ConfigurationError, match=f"(?s){says}"):
         Settings.from_environ({f"TWILIO_CAMPAIGNS__{name}": value})
+
+
+def test_proxies_and_connections_of_webhooks():
+    settings = Settings.from_environ(
+        {
+            "TWILIO_CAMPAIGNS__TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,2001:db8::/32",
+            "TWILIO_CAMPAIGNS__WEBHOOK_CONNECTIONS": "twilio_default, twilio_marketing",
+        }
+    )
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.5/32", "10.1.0.0/16", "2001:db8::/32"]
+    assert settings.webhook_connections == ("twilio_default", "twilio_marketing")
+    assert Settings.from_environ({}).webhook_connections == ("twilio_default",)
+    assert Settings.from_environ({}).webhook_budget < timedelta(seconds=15)

@@ -281,10 +281,10 @@ def test_a_post_that_fails_in_an_unforeseen_way_costs_no_other_ones_answer(wareh
     freeze(warehouse, people(100))
     create, calls = TwilioGateway.create, count(1)
 
-    async def sometimes_broken(self, message):
+    async def sometimes_broken(self, message, **options):
         if next(calls) == 50:
             raise RuntimeError("nobody foresaw this")
-        return await create(self, message)
+        return await create(self, message, **options)
 
     monkeypatch.setattr(TwilioGateway, "create", sometimes_broken)
     with pytest.raises(RuntimeError):
@@ -301,10 +301,10 @@ def test_slowing_others_down_is_not_worth_a_chunk(warehouse, query, simulator, m
     freeze(warehouse, people(50))
     create, calls = TwilioGateway.create, count(1)
 
-    async def throttled_at_first(self, message):
+    async def throttled_at_first(self, message, **options):
         if next(calls) <= 5:
             return Outcome(OutcomeKind.THROTTLED, code=20429, http_status=429, detail="Too many requests.")
-        return await create(self, message)
+        return await create(self, message, **options)
 
     monkeypatch.setattr(TwilioGateway, "create", throttled_at_first)
     send(warehouse, simulator.settings())

@@ -75,8 +75,8 @@ def test_who_left_unsent_messages_to_the_next_pass_has_read_the_others(simulator
     query("delete from campaign_events")
     query("delete from messages where message_sid <> all(%s)", [line.partition(",")[0] for line in failed])
     query(
-        "insert into campaign_events (event_id, action_type, status, occurred_at, source) "
-        "select message_key, 'sms', 'enqueued', now(), 'send' from messages"
+        "insert into campaign_events (event_id, message_key, action_type, status, occurred_at, source) "
+        "select message_key, message_key, 'sms', 'enqueued', now(), 'send' from messages"
     )
     assert check(simulator, database_url) == len(failed) > 0
 

@@ -200,8 +200,14 @@ def test_installed_the_connection_type_has_its_form(installed):
         "edge",
         "list_lag_seconds",
         "public_url",
+        "previous_auth_token",
+        "webhook_shared_key",
     ]
-    assert [name for name, field in found["form"].items() if field["sensitive"]] == ["api_key_secret"]
+    assert [name for name, field in found["form"].items() if field["sensitive"]] == [
+        "api_key_secret",
+        "previous_auth_token",
+        "webhook_shared_key",
+    ]
     assert found["form"]["list_lag_seconds"]["schema"]["title"] == "List lag (seconds)"
     assert found["behaviour"]["relabeling"] == {
         "host": "API base URL",

@@ -8,6 +8,7 @@ import pytest
 
 from simulator.api import Api
 from simulator.faulty import OverHttp
+from simulator.receiver import STANDS, Receiver, World
 from twilio_campaigns.simulator.faults import Faults
 
 
@@ -45,6 +46,34 @@ def start(request, start_simulator, start_api):
     yield run
     for client in running:
         client.close()
+
+
+@pytest.fixture
+def receiver():
+    """A server that gets webhooks."""
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def start_world(start_simulator, receiver):
+    """Start simulators whose clock stands, and whose webhooks reach the receiver."""
+    running = []
+
+    def start(**changes):
+        running.append(World(start_simulator(**{**STANDS, **changes}), receiver))
+        return running[-1]
+
+    yield start
+    for world in running:
+        world.http.close()
+
+
+@pytest.fixture
+def world(start_world):
+    """One on the usual settings."""
+    return start_world()
 
 
 @pytest.fixture

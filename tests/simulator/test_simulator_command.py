@@ -76,6 +76,9 @@ def test_the_process_says_where_answers_over_http_and_ends_when_told():
         (["--faults", '{"lost": 1}'], TOKEN, "lost: Extra inputs are not permitted"),
         (["--faults", '{"lost_share": 2}'], TOKEN, "lost_share: Input should be less than or equal to 1"),
         (["--faults", '{"lost_share": 0.6, "error_share": 0.6}'], TOKEN, "the shares of creates add up to 1.2"),
+        (["--inbound-url", "nonsense"], TOKEN, "inbound_url"),
+        (["--click-url", "ftp://example.com"], TOKEN, "click_url"),
+        (["--link-domain", "go.example/path"], TOKEN, "link_domain"),
     ],
 )
 def test_the_process_does_not_start_on_settings_that_make_no_sense(options, token, reason):
@@ -102,6 +105,58 @@ def test_the_process_deals_the_faults_that_its_command_names():
                 twilio.get("/_simulator/stats")
             time.sleep(0.6)
             assert twilio.get("/_simulator/stats").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=15) == ("", "")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def test_the_process_knows_the_webhooks_that_its_command_names():
+    webhooks = {
+        "inbound_url": "https://example.com/inbound#rc=2&rp=5xx",
+        "click_url": "https://example.com/click",
+        "fallback_url": "https://example.com/gone",
+        "link_domain": "go.example.com",
+    }
+    options = [word for name, value in webhooks.items() for word in (f"--{name.replace('_', '-')}", value)]
+    faults = '{"callback_copies": 3, "callback_shuffle_seconds": 2}'
+    process = subprocess.Popen(**command("--port", "0", *options, "--advanced-opt-out", "--faults", faults))
+    watchdog = Timer(20, process.kill)
+    watchdog.start()
+    try:
+        url = LISTENING.fullmatch(process.stdout.readline())[1]
+        told = httpx.get(f"{url}/_simulator/webhooks", timeout=10).json()
+        assert told == {**webhooks, "advanced_opt_out": True, "inbound_urls": {}}
+        dealt = httpx.get(f"{url}/_simulator/faults", timeout=10).json()
+        assert (dealt["callback_copies"], dealt["callback_shuffle_seconds"]) == (3, 2)
+        written = command("reply", "--from", PERSON, "--to", OUR_NUMBER, "--body", "hello", "--url", url, token=None)
+        httpx.post(f"{url}/_simulator/webhooks", json={"inbound_url": None}, timeout=10).raise_for_status()
+        replied = subprocess.run(**written, timeout=30, check=False)
+        assert (replied.returncode, replied.stderr) == (0, "")
+        assert re.match(r"Message SM[0-9a-f]{32} was received\. No webhook is configured", replied.stdout)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=15) == ("", "")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def test_a_process_that_ends_while_a_webhook_is_under_way_says_nothing(receiver):
+    process = subprocess.Popen(**command("--port", "0", "--life-speed", "100000", "--opted-out-share", "0"))
+    watchdog = Timer(30, process.kill)
+    watchdog.start()
+    try:
+        url = LISTENING.fullmatch(process.stdout.readline())[1]
+        receiver.gate.clear()
+        form = {"To": PERSON, "From": OUR_NUMBER, "Body": "hello", "StatusCallback": f"{receiver.url}/status"}
+        with httpx.Client(base_url=url, auth=(ACCOUNT_SID, TOKEN), timeout=10) as twilio:
+            assert twilio.post(MESSAGES, data=form).status_code == 201
+        while not receiver.requests:
+            assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=15) == ("", "")
     finally:

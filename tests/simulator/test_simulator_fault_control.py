@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from simulator.api import MESSAGES, people
 from simulator.faulty import HELLO, PROCESSED, SEEN, OverHttp, met, outcomes, sight
-from twilio_campaigns.simulator.faults import CreateFault, FaultDealer, Faults, ReadFault
+from twilio_campaigns.simulator.faults import CallbackFault, CreateFault, FaultDealer, Faults, ReadFault
 
 
 def test_the_next_creates_meet_exactly_what_is_prescribed(start):
@@ -55,6 +55,9 @@ def test_faults_change_while_it_runs(start):
         {"lost_share": 0.6, "reset_share": 0.6},
         {"throttled_share": 0.6},
         {"read_reset_share": 0.6, "read_throttled_share": 0.6},
+        {"callback_lost_share": 0.6, "callback_forged_share": 0.6},
+        {"callback_copies": 0},
+        {"callback_shuffle_seconds": -1},
         {"delay_seconds": -1},
         {"retry_after_seconds": 0.5},
         ["lost_share"],
@@ -79,7 +82,7 @@ def test_shares_may_add_up_to_one_and_no_further():
 
 def test_every_share_has_its_fault_and_every_fault_its_share():
     shares = {name.removesuffix("_share") for name in Faults.model_fields if name.endswith("_share")}
-    assert shares == {*CreateFault, *ReadFault} - {CreateFault.NONE}
+    assert shares == {*CreateFault, *ReadFault, *CallbackFault} - {CreateFault.NONE}
 
 
 def test_shares_converge_over_the_wire(start_api):

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from contextlib import suppress
@@ -19,7 +20,7 @@ from psycopg.rows import dict_row
 
 from include.local import report, stack
 from include.local.demo import SETTINGS, SIMULATOR, wait_for_runs, wait_until_settled
-from include.local.environment import ACCOUNT_SID, LOCAL, Stack
+from include.local.environment import ACCOUNT_SID, BIN, LOCAL, Stack
 
 pytestmark = pytest.mark.system
 
@@ -37,6 +38,15 @@ STACK_SETTINGS = {
     "TRACKING_WINDOW": "150s",
     "LADDER": f"{SETTINGS['LADDER']},100s,150s",
 }
+#: What becomes of status callbacks while a campaign is sent.
+USUAL = {"callback_lost_share": 0.0, "callback_copies": 1, "callback_shuffle_seconds": 0.0}
+CALLBACKS = {
+    "usual": USUAL,
+    "lost": {**USUAL, "callback_lost_share": 1.0},
+    "three times, shuffled": {**USUAL, "callback_copies": 3, "callback_shuffle_seconds": 2.0},
+}
+#: Seconds within which the first callback has become an event; Twilio's dates are cut to whole seconds.
+PROMPT = 3.0
 
 
 class Running:
@@ -59,6 +69,32 @@ class Running:
     def advance_clock(self, seconds):
         url = f"{self.stack.simulator_url}/_simulator/clock"
         httpx.post(url, json={"advance_seconds": seconds}, timeout=30).raise_for_status()
+
+    def let_callbacks(self, **faults):
+        """Say what goes wrong with status callbacks from now on."""
+        url = f"{self.stack.simulator_url}/_simulator/faults"
+        httpx.post(url, json=faults, timeout=30).raise_for_status()
+
+    def sources(self, run_id):
+        """How the news of a run's messages came, and how long after Twilio dated them, in seconds."""
+        rows = self.query(
+            "select e.source, min(extract(epoch from e.recorded_at - e.occurred_at)) as seconds "
+            "from campaign_events as e join campaign_runs as r using (run_key) "
+            "where r.dag_run_id = %s and e.status in ('delivered', 'failed', 'rejected') group by 1",
+            run_id,
+        )
+        return {row["source"]: row["seconds"] for row in rows}
+
+    def repair(self, day):
+        """Read a day whole, trusting Twilio alone; give how many rows and events that changed."""
+        command = [str(BIN / "twilio-campaigns"), "reconcile", "--day", str(day)]
+        subprocess.run(command, env=self.stack.environ(), check=True, stdout=subprocess.DEVNULL)
+        (last,) = self.query(
+            "select changed, events_written from reconcile_passes where day = %s and full_read and complete "
+            "order by started_at desc limit 1",
+            day,
+        )
+        return last["changed"], last["events_written"]
 
     def simulated_messages(self):
         return httpx.get(f"{self.stack.simulator_url}/_simulator/messages", timeout=60).json()["messages"]
@@ -176,11 +212,24 @@ def test_the_same_backfill_repairs_deleted_events_and_altered_rows(running, reco
 
 
 def test_both_campaigns_come_to_their_end(running, reconciled_days):
-    """What `make demo` does, on today's messages: the scheduled run follows them."""
-    running.forget_who_was_texted()
-    for campaign in CAMPAIGNS:
-        running.run_campaign(campaign)
+    """What `make demo` does, on today's messages: the scheduled run follows them, however callbacks fare."""
+    runs = {}
+    for way, faults in CALLBACKS.items():
+        running.let_callbacks(**faults)
+        running.forget_who_was_texted()
+        runs[way] = running.run_campaign("spring_sale")
+    running.let_callbacks(**USUAL)
+    running.run_campaign("product_launch")
     wait_until_settled(running.api, running.stack)
+    sources = {way: running.sources(run_id) for way, run_id in runs.items()}
+    assert "webhook" not in sources["lost"], sources
+    assert sources["usual"]["webhook"] < PROMPT, sources
+    assert "webhook" in sources["three times, shuffled"], sources
+    # Every way led to the same tables: those that follow from Twilio's list alone.
+    before = running.ledger(), running.events()
+    days = running.query("select distinct tracked_on from messages where tracked_on >= current_date - 1 order by 1")
+    assert [running.repair(row["tracked_on"]) for row in days] == [(0, 0)] * len(days)
+    assert (running.ledger(), running.events()) == before
     checks = report.show(running.stack.database_url("warehouse"))
     assert {check.campaign for check in checks} == set(CAMPAIGNS)
     assert [check for check in checks if not check.holds] == []

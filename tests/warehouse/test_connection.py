@@ -1,10 +1,15 @@
 """How the warehouse is named, made and reached."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
 import psycopg
 import pytest
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
-from twilio_campaigns.warehouse.connection import Warehouse, create_database, libpq_url, redacted
+from twilio_campaigns.domain.status import Status
+from twilio_campaigns.warehouse.connection import Columns, Warehouse, create_database, libpq_url, redacted
 
 
 def test_a_missing_database_is_made_once(postgres_url):
@@ -84,3 +89,21 @@ def test_a_pool_gives_up_on_a_server_that_is_away(tmp_path, monkeypatch):
         warehouse._pool.timeout = 0.2
         with pytest.raises(TransientError, match="no answer within"):
             warehouse.now()
+
+
+def test_rows_reach_the_server_as_they_are(warehouse):
+    columns = Columns("o", word="text", number="int", at="timestamptz", price="numeric", key="uuid")
+    rows = [
+        ("plain", 1, datetime(2026, 11, 25, 9, tzinfo=UTC), Decimal("0.0075"), UUID(int=7)),
+        (None, None, None, None, None),
+        ('quoted " and \\ and {braces}, comma', -2, None, None, None),
+        ("line\nbreak\tand \u00e9 \u20ac \U0001f600 \u2028", 3, None, None, None),
+        ("null", 4, None, None, None),
+        ("", 5, None, None, None),
+        (Status.SENT, 6, None, None, None),
+    ]
+    with warehouse.transaction() as connection:
+        found = connection.execute(f"select * from {columns}", columns.values(rows)).fetchall()
+        nothing = connection.execute(f"select * from {columns}", columns.values([])).fetchall()
+    assert [tuple(row.values()) for row in found] == rows
+    assert nothing == []

@@ -97,6 +97,8 @@ class Campaign(Spec):
     :param circuit_breaker: when a run pauses itself; ``None``: never.
     :param event_name: value of ``event_name`` in the events table.
     :param validity_period: seconds after which Twilio gives up on a queued message, 1 to 36000.
+    :param shorten_urls: Twilio puts short links of the account's own domain in the place of URLs in the text, and tells
+        who clicks; needs a sender with a Messaging Service, and a domain set up for it at Twilio.
     :param batch_size: recipients per sending task; ``None`` lets it grow with the audience.
     :param tags: further tags of the DAG.
     """
@@ -150,6 +152,10 @@ class Campaign(Spec):
         int | None,
         Field(strict=True, ge=1, le=36000, description="Seconds after which Twilio gives up on a message."),
     ] = None
+    shorten_urls: Annotated[
+        bool,
+        Field(strict=True, description="Let Twilio shorten the links of the text and tell of clicks."),
+    ] = False
     batch_size: Annotated[
         int | None, Field(strict=True, ge=1, le=1_000_000, description="Recipients per sending task.")
     ] = None
@@ -188,6 +194,17 @@ class Campaign(Spec):
             raise problem(
                 f"sender {sender.name!r} sends mms, and Twilio would send this message without media as SMS. "
                 "Add media_urls, or name a sender with channel: sms."
+            )
+        return value
+
+    @field_validator("shorten_urls")
+    @classmethod
+    def _check_shorten_urls(cls, value: bool, info: ValidationInfo) -> bool:
+        sender = info.data.get("sender")
+        if value and sender is not None and not sender.is_messaging_service:
+            raise problem(
+                f"Twilio shortens links for Messaging Services only, and sender {sender.name!r} is a number. "
+                "Name a sender with messaging_service_sid, or remove shorten_urls."
             )
         return value
 

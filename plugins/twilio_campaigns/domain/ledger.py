@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from twilio_campaigns.domain.errors import error_entry
-from twilio_campaigns.domain.message import Fact, Observation, event_id, facts_of
+from twilio_campaigns.domain.message import EventIds, Fact, Observation, facts_of
 from twilio_campaigns.domain.status import Status, provider_rank
 
 if TYPE_CHECKING:
@@ -37,8 +39,7 @@ def greatest(left: _T | None, right: _T | None) -> _T | None:
     return max(left, right)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, gc=False):
     """What the ledger holds of one accepted message; the columns of the same names."""
 
     provider_status: str | None = None
@@ -52,8 +53,7 @@ class Known:
     from_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventDraft:
+class EventDraft(Struct, frozen=True, gc=False):
     """One event before the warehouse adds what the ledger row says."""
 
     event_id: UUID
@@ -75,6 +75,8 @@ class EventDraft:
 
 
 _FINAL_RANK: Final = Status.FAILED.rank
+#: What Twilio would have said of a status that nobody saw: the event is the same as if somebody had.
+_IMPLIED_WORDS: Final = {Status.SENT: "sent"}
 
 
 def is_refused(code: int | None) -> bool:
@@ -147,8 +149,9 @@ def event_drafts(
     known: Known | None = None,
     enqueued_at: datetime | None = None,
 ) -> list[EventDraft]:
-    """Events that one observation proves. The provider's word stands at the status that it names itself.
+    """Events that one observation proves.
 
+    The provider's word stands at the status that it names itself; at `sent`, which has but one, in any case.
     The number of parts belongs to the message, not to one status: the warehouse gives every event the ledger's.
 
     :param proven: its :func:`facts`, where the caller has them already.
@@ -157,18 +160,19 @@ def event_drafts(
     :param enqueued_at: when Twilio accepted the message, as the ledger has it.
     """
     proven = facts(observation) if proven is None else proven
+    ids, last = EventIds(key), proven[-1] if proven else None
     return [
         EventDraft(
-            event_id=event_id(key, fact.status),
-            message_key=key,
-            status=fact.status,
-            occurred_at=fact.occurred_at,
-            source=observation.source,
-            status_code=fact.status_code,
-            provider_status=observation.provider_status if fact is proven[-1] else None,
+            ids.of(fact.status),
+            key,
+            fact.status,
+            fact.occurred_at,
+            observation.source,
+            fact.status_code,
+            observation.provider_status if fact is last else _IMPLIED_WORDS.get(fact.status),
         )
         for fact in proven
-        if fact is proven[-1] or known is None or not _is_there(fact, known, enqueued_at)
+        if fact is last or known is None or not _is_there(fact, known, enqueued_at)
     ]
 
 

@@ -31,7 +31,7 @@ LATELY: Final = 1800
 #: Seconds of a bucket that must have been read to say how much is in it.
 LEAST_READ: Final = 30
 #: Fewest pages of a list that is worth a reader of its own: each one's last page is not full.
-PAGES_EACH: Final = 4
+PAGES_EACH: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ PROTOCOLS.md and right for production.
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -40,6 +41,11 @@ def _words(value: Any) -> Any:  # noqa: ANN401 - the same
     return [word for item in value.split(",") if (word := item.strip())] if isinstance(value, str) else value
 
 
+def _networks(value: Any) -> Any:  # noqa: ANN401 - the same
+    return tuple(ip_network(word, strict=False) for word in _words(value))
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 
@@ -71,6 +77,12 @@ class Settings(BaseModel):
     :param opt_out_words: words of the account that opt out, beside Twilio's English ones; comma separated.
     :param opt_in_words: the same for opting in again.
     :param help_words: the same for asking for help.
+    :param webhook_connections: Airflow connections whose webhooks are taken, beside those that campaigns used within
+        the last 30 days; comma separated.
+    :param webhook_budget: a webhook that is not written by then is answered 503, and Twilio tries again. Twilio itself
+        waits for 15 s.
+    :param trusted_proxies: addresses and networks (``10.0.0.5,10.1.0.0/16``) whose ``X-Forwarded-Proto`` and
+        ``X-Forwarded-Host`` say under which URL Twilio called, beside the connection's ``public_url``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,13 +106,16 @@ class Settings(BaseModel):
     wait_in_place: Duration = timedelta(minutes=1)
     retry_delay: Duration = timedelta(seconds=30)
     paused_wait: Duration = timedelta(minutes=2)
-    fetch_concurrency: int = Field(default=20, ge=1, le=100)
+    fetch_concurrency: int = Field(default=40, ge=1, le=100)
     missing_per_pass: int = Field(default=10_000, ge=1)
     young: Duration = timedelta(hours=24)
     inbound_every: Duration = timedelta(minutes=15)
     opt_out_words: Words = ()
     opt_in_words: Words = ()
     help_words: Words = ()
+    webhook_connections: Words = ("twilio_default",)
+    webhook_budget: Duration = timedelta(seconds=10)
+    trusted_proxies: Networks = ()
 
     @property
     def schedule(self) -> Schedule:

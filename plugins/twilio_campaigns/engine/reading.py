@@ -25,6 +25,7 @@ from twilio_campaigns.domain.planning import (
 from twilio_campaigns.engine.inbound import InboundSweep
 from twilio_campaigns.engine.resolve import Resolver
 from twilio_campaigns.engine.together import all_of
+from twilio_campaigns.engine.turns import Turns
 from twilio_campaigns.warehouse.applying import Applied, EventStore
 from twilio_campaigns.warehouse.due import Ages, DueStore
 from twilio_campaigns.warehouse.expiry import Expiry
@@ -48,8 +49,13 @@ log = logging.getLogger(__name__)
 FETCH_CHUNK: Final = 200
 #: Messages that no list showed of which the ledger is asked at a time.
 UNSEEN_AT_ONCE: Final = 20_000
-#: Pages that are applied at the same time: one is encoded while the other one is written.
-WRITERS: Final = 2
+#: Pages that are applied at the same time: some are encoded while others are written.
+WRITERS: Final = 3
+#: Lists that are read at the same time. They show pages faster than these are written down; with more at a time, all
+#: would end together, and nothing be left to read while what they did not show is asked for.
+LISTS: Final = 8
+#: Whose turn it is to call: a page tells of a thousand messages.
+_PAGE, _SINGLE = range(2)
 #: Share of a list's messages that is taken to have failed before it left, rather than to wait for its turn.
 FEW: Final = 0.05
 #: Asking for messages that a list should show goes on while at least one in so many has news.
@@ -80,8 +86,9 @@ class AccountReading:
         self._store = DueStore(warehouse, connection_id, settings.settle_unpriced_after)
         self._inbound = InboundSweep(warehouse, settings)
         self._resolver = Resolver(warehouse, twilio, connection_id, settings)
-        self._calls = asyncio.Semaphore(settings.fetch_concurrency)
-        self._writers = asyncio.Semaphore(WRITERS)
+        self._calls = Turns(settings.fetch_concurrency)
+        self._lists = asyncio.Semaphore(LISTS)
+        self._writers = Turns(WRITERS)
         self._renewed_at = time.monotonic()
         self._unseen: dict[str, int] = {}
         self._seconds: Counter[int] = Counter()
@@ -127,7 +134,7 @@ class AccountReading:
         if self._pass.full_read:
             rows = self._store.whole_day(day)
         else:
-            schedule, last = self._settings.schedule, self._days.state(day).last_pass_at
+            schedule, last = self._settings.schedule, self._days.last_pass_at(day)
             now = self._pass.started_at
             rows = self._store.due(
                 day, Ages(due_ages(schedule.ladder, last, now), due_ages(schedule.price_ladder, last, now))
@@ -159,7 +166,9 @@ class AccountReading:
         is_read = [asyncio.Event() for _ in parts]
 
         async def read(number: int) -> None:
-            await self._list_period(parts[number])
+            # Earlier ones first: what they do not show is asked for while the later ones are read.
+            async with self._lists:
+                await self._list_period(parts[number], number)
             is_read[number].set()
 
         async def ask(number: int) -> None:
@@ -171,13 +180,16 @@ class AccountReading:
         numbers = range(len(parts))
         await all_of([*map(read, numbers), *map(ask, numbers)])
 
-    async def _list_period(self, period: Period) -> None:
-        """Read one list, unless it turns out that asking for each message of it takes fewer calls."""
+    async def _list_period(self, period: Period, rank: int) -> None:
+        """Read one list, unless it turns out that asking for each message of it takes fewer calls.
+
+        :param rank: lists with less are written down first.
+        """
         left, sent = period.due, list[int]()
         async with aclosing(self._pages(period)) as read:
             async for page in read:
                 sent += [int(o.sent_at.timestamp()) for o in page if o.sent_at is not None]
-                left -= await self._take_in(page, period)
+                left -= await self._take_in(page, period, rank)
                 if len(page) == PAGE_ROWS and pages_left(period, sent, self._volumes) > max(0, left):
                     # Only other people's messages are left, or too few of ours among them.
                     self._listed.add(min(sent), max(sent), sent, is_sample=True)
@@ -189,7 +201,7 @@ class AccountReading:
         """Give the pages of a list; each call waits for its turn among all of this account."""
         pages = aiter(self._twilio.list(sent_after=period.sent_after, sent_before=period.sent_before))
         while True:
-            async with self._calls:
+            async with self._calls.turn(_PAGE):
                 page = await anext(pages, None)
             if page is None:
                 return
@@ -197,9 +209,9 @@ class AccountReading:
             self._pass.listed += len(page)
             yield page
 
-    async def _take_in(self, page: list[Observation], period: Period) -> int:
+    async def _take_in(self, page: list[Observation], period: Period, rank: int) -> int:
         """Apply one page; give how many of the messages that are expected in the period it showed."""
-        seconds = [self._unseen.pop(sid, None) for sid in (await self._apply(page)).ours]
+        seconds = [self._unseen.pop(sid, None) for sid in (await self._apply(page, rank)).ours]
         await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
         if time.monotonic() - self._renewed_at > self._settings.day_lease.total_seconds() / 4:
             self._renewed_at = time.monotonic()
@@ -248,7 +260,7 @@ class AccountReading:
         """Ask for messages one by one; give how many had news."""
 
         async def fetch(message: DueMessage) -> Observation | None:
-            async with self._calls:
+            async with self._calls.turn(_SINGLE):
                 return await self._twilio.fetch(message.sid)
 
         for message in messages:
@@ -273,8 +285,8 @@ class AccountReading:
         if self._pass.repair:
             self._pass.events_written += await asyncio.to_thread(self._repairs.repair_from_ledger, old)
 
-    async def _apply(self, observations: list[Observation]) -> Applied:
-        async with self._writers:
+    async def _apply(self, observations: list[Observation], rank: int = -1) -> Applied:
+        async with self._writers.turn(rank):
             applied = await asyncio.to_thread(
                 self._events.apply,
                 observations,

@@ -19,6 +19,7 @@ from twilio_campaigns.domain.campaign import Campaign
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError, TwilioCampaignsError
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.steps import Step, reached
+from twilio_campaigns.domain.webhooks import StatusCallbackUrls
 from twilio_campaigns.engine.chunk import Chunk, Tally
 from twilio_campaigns.engine.lessons import Lessons
 from twilio_campaigns.engine.pace import Pace
@@ -91,7 +92,9 @@ class BatchSender:
             from_number=campaign.sender.from_number,
             messaging_service_sid=campaign.sender.messaging_service_sid,
             validity_period=campaign.validity_period,
+            shorten_urls=campaign.shorten_urls,
         )
+        self._callbacks: StatusCallbackUrls | None = None
         self._width = Permits(width)
         self._spacing = Spacing(width, clock)
         self._ranks = count()
@@ -135,6 +138,8 @@ class BatchSender:
             pause=self._pause,
             is_stopping=self._stopping.is_set,
         )
+        public_url = self._twilio.settings.public_url
+        self._callbacks = StatusCallbackUrls(public_url) if public_url else None
         in_flight: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping.is_set():
@@ -271,7 +276,8 @@ class BatchSender:
                 return
             reached(Step.POSTING)
             left_at = self._clock()
-            outcome = await self._twilio.create(row.message)
+            callback = self._callbacks.url(row.key, chunk.claim_id) if self._callbacks else None
+            outcome = await self._twilio.create(row.message, status_callback=callback)
             self._spacing.learn(self._clock() - left_at)
             reached(Step.ANSWERED)
         finally:

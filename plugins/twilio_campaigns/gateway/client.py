@@ -249,6 +249,7 @@ def _form(message: OutgoingMessage, status_callback: str | None) -> bytes:
         "ContentSid": message.content_sid,
         "ContentVariables": message.content_variables,
         "ValidityPeriod": message.validity_period,
+        "ShortenUrls": "true" if message.shorten_urls else None,
         "StatusCallback": status_callback,
     }
     return b"&".join(_field(name, value) for name, value in fields.items() if value is not None)

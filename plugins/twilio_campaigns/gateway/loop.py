@@ -24,13 +24,13 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
     :raises RuntimeError: in a thread that has a running loop already.
     """
-    with _rare_collections(), _fair_share(), asyncio.Runner(loop_factory=_factory()) as runner:
+    with rare_collections(), _fair_share(), asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(work)
 
 
 @contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Look for cycles rarely, and never among what was there before.
+def rare_collections() -> Iterator[None]:
+    """Look for cycles rarely, and never among what was there before; for processes that do nothing else.
 
     Requests make objects by the hundred, so Python would look often, and each time through all modules too, Airflow's
     included: an eighth of the time per message.

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import MsgspecError, Struct, convert, field
+from msgspec.json import Decoder
 
 from twilio_campaigns.domain.message import Observation
 
@@ -89,6 +92,33 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
     return next((value for key, value in headers.items() if key.lower() == wanted), None)
 
 
+class _Resource(Struct, gc=False):
+    """What we use of Twilio's Message resource, whatever its fields hold; all others are skipped unread."""
+
+    sid: Any = None
+    status: Any = None
+    direction: Any = None
+    date_created: Any = None
+    date_updated: Any = None
+    date_sent: Any = None
+    error_code: Any = None
+    num_segments: Any = None
+    price: Any = None
+    price_unit: Any = None
+    from_: Any = field(default=None, name="from")
+    to: Any = None
+    messaging_service_sid: Any = None
+    body: Any = None
+
+
+class _List(Struct):
+    messages: list[_Resource]
+    next_page_uri: Any = None
+
+
+_LIST: Final = Decoder(_List)
+
+
 def parse_message(payload: Mapping[str, object], source: Source, *, answered_at: datetime | None = None) -> Observation:
     """Read a Message resource.
 
@@ -97,25 +127,32 @@ def parse_message(payload: Mapping[str, object], source: Source, *, answered_at:
     :param answered_at: moment of the answer; stands in for dates that the resource lacks.
     :raises MalformedAnswerError: when it has no SID, no status or no date.
     """
-    created_at = _date(payload, "date_created") or answered_at
+    return _observed(convert(payload, _Resource), source, answered_at)
+
+
+def _observed(message: _Resource, source: Source, answered_at: datetime | None = None) -> Observation:
+    created_at = _date(message.date_created) or answered_at
     if created_at is None:
         raise MalformedAnswerError("date_created is missing or unreadable")
+    status = _text(message.status)
+    if status is None:
+        raise MalformedAnswerError("status is missing")
     return Observation(
-        sid=_sid(payload),
-        provider_status=_required_text(payload, "status"),
-        direction=_text(payload, "direction") or "outbound-api",
+        sid=_sid(message.sid),
+        provider_status=status,
+        direction=_text(message.direction) or "outbound-api",
         created_at=created_at,
-        updated_at=_date(payload, "date_updated") or created_at,
+        updated_at=_date(message.date_updated) or created_at,
         source=source,
-        sent_at=_date(payload, "date_sent"),
-        error_code=_whole_number(payload, "error_code"),
-        parts=_whole_number(payload, "num_segments"),
-        price=_price(payload),
-        price_unit=_text(payload, "price_unit"),
-        from_number=_text(payload, "from"),
-        to_number=_text(payload, "to"),
-        messaging_service_sid=_text(payload, "messaging_service_sid"),
-        body=_text(payload, "body"),
+        sent_at=_date(message.date_sent),
+        error_code=_whole_number(message.error_code),
+        parts=_whole_number(message.num_segments),
+        price=_price(message.price),
+        price_unit=_text(message.price_unit),
+        from_number=_text(message.from_),
+        to_number=_text(message.to),
+        messaging_service_sid=_text(message.messaging_service_sid),
+        body=_text(message.body),
     )
 
 
@@ -124,13 +161,12 @@ def parse_page(body: bytes | str, source: Source) -> MessagePage:
 
     :raises MalformedAnswerError: when it is not such a page, or points to another server.
     """
-    payload = json_object(body)
-    records = payload.get("messages") if payload else None
-    if payload is None or not isinstance(records, list):
-        raise MalformedAnswerError("the page has no list of messages")
-    if not all(isinstance(record, dict) for record in records):
-        raise MalformedAnswerError("the page holds something that is not a message")
-    return MessagePage([parse_message(record, source) for record in records], _next_path(payload))
+    try:
+        page = _LIST.decode(body)
+    except (MsgspecError, ValueError, RecursionError) as error:
+        # msgspec says where in the page something is wrong, and never what stands there.
+        raise MalformedAnswerError(f"the page is not a list of messages ({error})") from None
+    return MessagePage([_observed(message, source) for message in page.messages], _next_path(page.next_page_uri))
 
 
 def parse_account(body: bytes | str) -> AccountStatus:
@@ -141,11 +177,14 @@ def parse_account(body: bytes | str) -> AccountStatus:
     payload = json_object(body)
     if payload is None:
         raise MalformedAnswerError("the account is not a JSON object")
+    sid = _text(payload.get("sid"))
+    if sid is None:
+        raise MalformedAnswerError("sid is missing")
     return AccountStatus(
-        sid=_required_text(payload, "sid"),
-        friendly_name=_text(payload, "friendly_name"),
-        status=_text(payload, "status"),
-        kind=_text(payload, "type"),
+        sid=sid,
+        friendly_name=_text(payload.get("friendly_name")),
+        status=_text(payload.get("status")),
+        kind=_text(payload.get("type")),
     )
 
 
@@ -166,15 +205,13 @@ def parse_date(text: str) -> datetime | None:
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
-def _sid(payload: Mapping[str, object]) -> str:
-    sid = payload.get("sid")
-    if not isinstance(sid, str) or not _MESSAGE_SID.fullmatch(sid):
+def _sid(value: object) -> str:
+    if not isinstance(value, str) or not _MESSAGE_SID.fullmatch(value):
         raise MalformedAnswerError("sid is not the id of a message")
-    return sid
+    return value
 
 
-def _next_path(payload: Mapping[str, object]) -> str | None:
-    path = payload.get("next_page_uri")
+def _next_path(path: object) -> str | None:
     if path is None or path == "":
         return None
     # Our credentials go to the address in the connection and nowhere else.
@@ -183,27 +220,17 @@ def _next_path(payload: Mapping[str, object]) -> str | None:
     return path
 
 
-def _text(payload: Mapping[str, object], name: str) -> str | None:
-    value = payload.get(name)
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _required_text(payload: Mapping[str, object], name: str) -> str:
-    value = _text(payload, name)
-    if value is None:
-        raise MalformedAnswerError(f"{name} is missing")
-    return value
+def _date(value: object) -> datetime | None:
+    return parse_date(value) if isinstance(value, str) and value else None
 
 
-def _date(payload: Mapping[str, object], name: str) -> datetime | None:
-    text = _text(payload, name)
-    return parse_date(text) if text else None
-
-
-def _whole_number(payload: Mapping[str, object], name: str) -> int | None:
+def _whole_number(value: object) -> int | None:
     """Read a positive whole number, be it text or number; 0 means "not known yet" wherever Twilio says it."""
-    value = payload.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
         number = int(value)
@@ -212,10 +239,9 @@ def _whole_number(payload: Mapping[str, object], name: str) -> int | None:
     return number if number > 0 else None
 
 
-def _price(payload: Mapping[str, object]) -> Decimal | None:
+def _price(value: object) -> Decimal | None:
     """Read the amount: Twilio writes what it takes as a negative number, we keep what it costs."""
-    value = payload.get("price")
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         amount = Decimal(str(value))

@@ -32,6 +32,8 @@ _PLACES: Final = {"account_sid": "login", "auth_token": "password", "base_url": 
 _REMEDIES: Final = {
     "account_sid": "Put the Account SID from the Twilio Console there: AC and 32 hexadecimal digits.",
     "auth_token": "Put the Auth Token from the Twilio Console there.",
+    "previous_auth_token": "Put the Auth Token there that the account had before it was changed, or leave it empty.",
+    "webhook_shared_key": "Put the secret of the SharedKey there that signs your webhooks, or leave it empty.",
     "api_key_sid": "Put the SID of an API key there: SK and 32 hexadecimal digits.",
     "api_key_secret": "Put the secret there that Twilio showed when the API key was created.",
     "region": "Use a Twilio region such as us1, ie1 or au1, or leave it empty.",
@@ -72,7 +74,9 @@ class TwilioSettings(BaseModel):
     :param base_url: address of another server that speaks Twilio's API. Excludes ``region`` and ``edge``:
         Twilio's SDK would write them into the host name.
     :param list_lag_seconds: how late Twilio's message list may show a message.
-    :param public_url: where Twilio reaches our webhooks.
+    :param public_url: where Twilio reaches our webhooks; each message then asks for status callbacks.
+    :param previous_auth_token: webhooks that it signed are still taken, while the account's token is being changed.
+    :param webhook_shared_key: secret of a SharedKey, where the account's webhooks are signed with one (HMAC-SHA256).
     :param connect_timeout: seconds until a connection must stand, waiting for a free one included.
     :param total_timeout: seconds until the whole answer must be there.
     :raises ConfigurationError: naming every wrong setting and what to do about it.
@@ -89,6 +93,8 @@ class TwilioSettings(BaseModel):
     base_url: _WebAddress | None = None
     list_lag_seconds: Annotated[int, Field(ge=0)] = DEFAULT_LIST_LAG_SECONDS
     public_url: _WebAddress | None = None
+    previous_auth_token: Annotated[SecretStr, Field(min_length=1)] | None = None
+    webhook_shared_key: Annotated[SecretStr, Field(min_length=1)] | None = None
     connect_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     total_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
 

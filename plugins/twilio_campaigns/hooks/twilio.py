@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from twilio_campaigns.gateway.resource import AccountStatus
 
 #: What the connection's extra may hold. Anything else is a slip of the pen that would silently do nothing.
-EXTRAS: Final = ("api_key_sid", "api_key_secret", "region", "edge", "list_lag_seconds", "public_url")
+EXTRAS: Final = (
+    "api_key_sid",
+    "api_key_secret",
+    "region",
+    "edge",
+    "list_lag_seconds",
+    "public_url",
+    "previous_auth_token",
+    "webhook_shared_key",
+)
 
 _TWILIO_PORT: Final = 443
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -42,7 +51,8 @@ class TwilioHook(BaseHook):
 
     The connection's login is the Account SID, its password the Auth Token, its host the API base URL (empty:
     Twilio's own). Extra: ``api_key_sid``, ``api_key_secret``, ``region``, ``edge``, ``list_lag_seconds``,
-    ``public_url``; anything else is refused. An API key, when present, is used for API calls.
+    ``public_url``, ``previous_auth_token``, ``webhook_shared_key``; anything else is refused. An API key, when present,
+    is used for API calls; only the Auth Token can check webhooks.
 
     Every parameter wins over the connection, and the connection over the default.
 
@@ -206,7 +216,12 @@ def _given(**values: object) -> dict[str, Any]:
 
 
 def _secrets(settings: TwilioSettings) -> list[str]:
-    held = (settings.auth_token, settings.api_key_secret)
+    held = (
+        settings.auth_token,
+        settings.api_key_secret,
+        settings.previous_auth_token,
+        settings.webhook_shared_key,
+    )
     return [secret.get_secret_value() for secret in held if secret is not None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseHook
@@ -36,14 +36,15 @@ class WarehouseHook(BaseHook):
         self.warehouse_conn_id = warehouse_conn_id
         self.settings = settings or Settings.from_environ(os.environ)
 
-    def get_conn(self) -> Warehouse:
+    def get_conn(self, **options: Any) -> Warehouse:  # noqa: ANN401 - the warehouse's
         """Make the warehouse; use it as a context manager. It opens no connection before one is needed.
 
+        :param options: of :class:`~twilio_campaigns.warehouse.connection.Warehouse`.
         :raises ConfigurationError: when the connection is not PostgreSQL, or the schema is missing or outdated.
         """
         url = self._url()
         require_current(url, self.settings.db_schema)
-        return Warehouse(url, self.settings.db_schema, max_connections=6)
+        return Warehouse(url, self.settings.db_schema, **{"max_connections": 6, **options})
 
     def create_database(self) -> bool:
         """Create the connection's database unless it is there; says whether it was made."""

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.gateway.settings import TwilioSettings
 
-#: HTTP connections per account at a time while reading.
-CONNECTIONS = 20
-
 
 class TwilioReconcileSensor(BaseSensorOperator):
     """Reconcile the messages that Twilio accepted on one UTC day, until all are settled.
@@ -64,7 +61,7 @@ class TwilioReconcileSensor(BaseSensorOperator):
     def _follow(self, day: date, *, full_read: bool) -> None:
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             settings = Settings.from_environ(os.environ)
-            reconciler = Reconciler(warehouse, _gateways(), settings)
+            reconciler = Reconciler(warehouse, _gateways(settings.fetch_concurrency), settings)
             while True:
                 look = run(reconciler.look(day, full_read=full_read))
                 full_read = full_read and not look.was_read
@@ -82,14 +79,17 @@ class TwilioReconcileSensor(BaseSensorOperator):
         self.defer(trigger=DateTimeTrigger(moment=look.wake_at), method_name="resume", kwargs={"full_read": full_read})
 
 
-def _gateways() -> Callable[[str], Awaitable[TwilioGateway]]:
-    """Make gateways from connections; each connection is read once per process."""
+def _gateways(at_once: int) -> Callable[[str], Awaitable[TwilioGateway]]:
+    """Make gateways from connections; each connection is read once per process.
+
+    :param at_once: HTTP connections per account at a time.
+    """
     known: dict[str, TwilioSettings] = {}
 
     async def gateway_of(connection_id: str) -> TwilioGateway:
         if connection_id not in known:
             known[connection_id] = await TwilioHook(connection_id).aget_settings()
-        return TwilioGateway(known[connection_id], max_connections=CONNECTIONS)
+        return TwilioGateway(known[connection_id], max_connections=at_once)
 
     return gateway_of
 

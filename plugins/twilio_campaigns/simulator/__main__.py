@@ -1,8 +1,6 @@
 """`python -m twilio_campaigns.simulator`."""
 
-import typer
-
-from twilio_campaigns.simulator.command import simulator
+from twilio_campaigns.simulator.command import app
 
 if __name__ == "__main__":
-    typer.run(simulator)
+    app(prog_name="python -m twilio_campaigns.simulator")

@@ -1,12 +1,14 @@
-"""One simulated account: its credentials, its clock, its messages, and what can be asked of it."""
+"""One simulated account: its credentials, its clock, its messages, its webhooks, and what can be asked of it."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from twilio_campaigns.simulator.answers import (
     API_VERSION,
@@ -16,16 +18,24 @@ from twilio_campaigns.simulator.answers import (
     rfc2822,
     truth_of,
 )
+from twilio_campaigns.simulator.callbacks import StatusCallbacks
 from twilio_campaigns.simulator.clock import Clock
 from twilio_campaigns.simulator.faults import FaultDealer
-from twilio_campaigns.simulator.intake import Consents, create, read_request, receive
+from twilio_campaigns.simulator.intake import Consents, create, read_request
+from twilio_campaigns.simulator.links import Links, click_event
 from twilio_campaigns.simulator.lists import list_page
+from twilio_campaigns.simulator.media import media_number, media_page, media_resource
+from twilio_campaigns.simulator.replies import addressee, inbound_form, receive
+from twilio_campaigns.simulator.sender import Sender, Webhook
+from twilio_campaigns.simulator.signing import Signer
 from twilio_campaigns.simulator.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twilio_campaigns.simulator.config import SimulatorConfig
+    from twilio_campaigns.simulator.links import Link
+    from twilio_campaigns.simulator.replies import Reply
     from twilio_campaigns.simulator.store import Message
 
 
@@ -42,6 +52,9 @@ class Account:
         self.created_at = self.clock.now()
         self.calls: Counter[str] = Counter()
         self.faults = FaultDealer(config.faults, config.seed)
+        self.webhooks = config.webhooks
+        self.sender = Sender(Signer(config.auth_token, config.shared_key))
+        self.callbacks = StatusCallbacks(config.account_sid, self.clock, self.faults, self.sender)
         self._credentials = [
             _basic(user, secret) for user, secret in {config.account_sid: config.auth_token, **config.api_keys}.items()
         ]
@@ -51,8 +64,11 @@ class Account:
         """Forget every message; the clock runs on, the shares of faults stay and are drawn from the beginning."""
         self.store = Store(self.config.seed, self.config.list_lag_seconds)
         self.consents = Consents()
+        self.links = Links(self.config.seed)
         self.calls.clear()
         self.faults.restart()
+        self.callbacks.reset()
+        self.sender.reset()
 
     def check(self, account_sid: str, authorization: str | None) -> None:
         """Check credentials.
@@ -89,8 +105,11 @@ class Account:
         :param fault: name of what goes wrong with the answer.
         """
         now = self.clock.now()
-        message = create(self.store, self.config, read_request(form, now), now, self.consents)
+        base = self.webhooks.link_base
+        shorten = partial(self.links.shorten, base) if base else None
+        message = create(self.store, self.config, read_request(form, now), now, self.consents, shorten)
         message.fault = fault
+        self.callbacks.created(message)
         return message_resource(message, self.sid, now)
 
     def fetch(self, sid: str) -> dict[str, Any]:
@@ -116,6 +135,7 @@ class Account:
             if message.status_at(now) != "scheduled":
                 raise TwilioError(30409, 409)
             self.store.cancel(message, now)
+            self.callbacks.canceled(message)
         if body is not None:
             message.body = ""
         message.touched_at = now
@@ -130,29 +150,22 @@ class Account:
 
     def media_list(self, sid: str, path: str) -> dict[str, Any]:
         """Render a message's media."""
-        message = self.message(sid)
-        items = [self._media(message, n) for n in range(len(message.media)) if n not in message.deleted_media]
-        return {
-            "media_list": items,
-            "first_page_uri": f"{path}?PageSize=50&Page=0",
-            "next_page_uri": None,
-            "previous_page_uri": None,
-            "page": 0,
-            "page_size": 50,
-            "start": 0,
-            "end": max(0, len(items) - 1),
-            "uri": f"{path}?PageSize=50&Page=0",
-        }
+        return media_page(self.message(sid), self.sid, path)
 
     def media(self, sid: str, media_sid: str) -> dict[str, Any]:
         """Render one of a message's media."""
         message = self.message(sid)
-        return self._media(message, self._media_number(message, media_sid))
+        return media_resource(message, media_number(message, media_sid), self.sid)
+
+    def medium(self, sid: str, media_sid: str) -> str:
+        """Tell where one of a message's media is."""
+        message = self.message(sid)
+        return message.media[media_number(message, media_sid)]
 
     def delete_media(self, sid: str, media_sid: str) -> None:
         """Delete one of a message's media."""
         message = self.message(sid)
-        message.deleted_media.add(self._media_number(message, media_sid))
+        message.deleted_media.add(media_number(message, media_sid))
 
     def feedback(self, sid: str, form: Mapping[str, list[str]]) -> dict[str, Any]:
         """Take note of a feedback."""
@@ -180,11 +193,42 @@ class Account:
             raise NotFoundError
         return message
 
-    def receive(self, from_: str, to: str, body: str) -> dict[str, Any]:
-        """Let somebody write to us; STOP and START count for what that number sends."""
-        now = self.clock.now()
-        self.consents.hear(from_, to, body)
-        return message_resource(receive(self.store, from_, to, body, now), self.sid, now)
+    def receive(self, reply: Reply, base_url: str) -> tuple[dict[str, Any], Webhook | None]:
+        """Let somebody write to us; STOP and START count for what that number sends.
+
+        :param base_url: where this simulator answers.
+        :returns: the message, and the webhook that tells it, where one is configured.
+        :raises NobodyToAnswerError: where it is not said, and cannot be told, which number of ours this is for.
+        """
+        now, (to, service) = self.clock.now(), addressee(self.store, reply)
+        self.consents.hear(reply.From, to, reply.Body)
+        message = receive(self.store, reply, to, now)
+        url = self.webhooks.inbound_url_of(to, service)
+        form = inbound_form(message, service, self.sid, base_url, advanced_opt_out=self.webhooks.advanced_opt_out)
+        return message_resource(message, self.sid, now), Webhook(url, form, str(uuid4())) if url else None
+
+    def click(self, link: Link, user_agent: str) -> tuple[dict[str, str], Webhook | None]:
+        """Let somebody open a shortened link.
+
+        :returns: what happened, and the webhook that tells it, where one is configured.
+        """
+        event = click_event(link, self.message(link.message_sid), self.sid, user_agent, self.clock.now())
+        url = self.webhooks.click_url
+        return event, Webhook(url, event, str(uuid4()), is_json=True) if url else None
+
+    def webhook_status(self) -> dict[str, Any]:
+        """Tell what became of webhooks of all kinds, and how far the status callbacks are."""
+        counts = self.sender.counts
+        return {
+            **self.callbacks.status(),
+            **{name: counts[name] for name in ("sent", "retried", "failed")},
+            "answered": dict(self.sender.answers),
+        }
+
+    async def close(self) -> None:
+        """End what goes on by itself."""
+        self.callbacks.close()
+        await self.sender.close()
 
     def truth(self) -> list[dict[str, Any]]:
         """Give every message with what Twilio would not tell."""
@@ -201,30 +245,6 @@ class Account:
             "calls": dict(self.calls),
             "faults": dict(self.faults.dealt),
         }
-
-    def _media(self, message: Message, number: int) -> dict[str, Any]:
-        sid = media_sid_of(message, number)
-        return {
-            "sid": sid,
-            "account_sid": self.sid,
-            "parent_sid": message.sid,
-            "content_type": "image/jpeg",
-            "date_created": rfc2822(message.created_at),
-            "date_updated": rfc2822(message.created_at),
-            "uri": f"/{API_VERSION}/Accounts/{self.sid}/Messages/{message.sid}/Media/{sid}.json",
-        }
-
-    @staticmethod
-    def _media_number(message: Message, media_sid: str) -> int:
-        for number in range(len(message.media)):
-            if number not in message.deleted_media and media_sid_of(message, number) == media_sid:
-                return number
-        raise NotFoundError
-
-
-def media_sid_of(message: Message, number: int) -> str:
-    """Give the SID of a message's medium."""
-    return f"ME{number:02x}{message.sid[4:]}"
 
 
 def _basic(user: str, secret: str) -> bytes:

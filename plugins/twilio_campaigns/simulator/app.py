@@ -1,13 +1,14 @@
 """The simulator as an ASGI application: routes and nothing else.
 
 Every request to the API goes through :func:`_api`; creates and reads meet their faults in their handlers; every
-change of a message's status follows from its :class:`Life`, which is the place from which callbacks can be told.
+change of a message's status follows from its :class:`Life`, and :mod:`callbacks` tells it to whoever asked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
@@ -15,16 +16,18 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from twilio_campaigns.simulator.account import Account
 from twilio_campaigns.simulator.answers import API_VERSION, NotFoundError, TwilioError, answer
 from twilio_campaigns.simulator.control import add_control
+from twilio_campaigns.simulator.links import CODE
 from twilio_campaigns.simulator.meeting import Disconnect, create_under, read_under, refusal
+from twilio_campaigns.simulator.webhook_control import add_webhook_control
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -39,7 +42,13 @@ _CREATE_PATH: Final = re.compile(rf"/{API_VERSION}/Accounts/(?P<account>[^/]+)/M
 def create_app(config: SimulatorConfig) -> FastAPI:
     """Build the application around a new, empty account."""
     account = Account(config)
-    app = FastAPI(title="Twilio simulator", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await account.close()
+
+    app = FastAPI(title="Twilio simulator", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.account = account
     app.state.server = None  # the one that listens for this application, where there is one
     base = f"/{API_VERSION}/Accounts/{{account}}"
@@ -51,10 +60,14 @@ def create_app(config: SimulatorConfig) -> FastAPI:
         f"{base}/Messages/{{sid}}/Media/{{media}}.json": {"GET": _media, "DELETE": _delete_media},
         f"{base}/Messages/{{sid}}/Feedback.json": {"POST": _feedback},
     }
+    open_routes: dict[str, Handler] = {f"{base}/Messages/{{sid}}/Media/{{media}}": _medium, "/{code}": _visit}
     for path, methods in routes.items():
         for method, handler in methods.items():
             app.router.routes.append(Route(path, _api(account, handler), methods=[method]))
     add_control(app, account)
+    add_webhook_control(app, account)
+    for path, handler in open_routes.items():
+        app.router.routes.append(Route(path, _api(account, handler, is_open=True), methods=["GET"]))
     app.router.routes.append(Route("/{rest:path}", _api(account, _nothing), methods=["GET", "POST", "DELETE"]))
     app.add_middleware(_ShortWay, create=_api(account, _create))
     return app
@@ -81,8 +94,11 @@ class _ShortWay:
         await response(scope, receive, send)
 
 
-def _api(account: Account, handler: Handler) -> Endpoint:
-    """Wrap a handler in what every answer has: credentials, latency, request id, Twilio's errors."""
+def _api(account: Account, handler: Handler, *, is_open: bool = False) -> Endpoint:
+    """Wrap a handler in what every answer has: credentials, latency, request id, Twilio's errors.
+
+    :param is_open: whether it answers everybody, as what stands in people's texts does.
+    """
     name = handler.__name__.removeprefix("_")
 
     @wraps(handler)
@@ -91,7 +107,7 @@ def _api(account: Account, handler: Handler) -> Endpoint:
         if account.config.latency_seconds:
             await asyncio.sleep(account.config.latency_seconds)
         try:
-            if "account" in request.path_params:
+            if "account" in request.path_params and not is_open:
                 account.check(request.path_params["account"], request.headers.get("authorization"))
             response = await handler(account, request)
         except TwilioError as error:
@@ -157,6 +173,25 @@ async def _media_list(account: Account, request: Request) -> Response:
 
 async def _media(account: Account, request: Request) -> Response:
     return answer(account.media(request.path_params["sid"], request.path_params["media"]))
+
+
+async def _medium(account: Account, request: Request) -> Response:
+    return RedirectResponse(account.medium(request.path_params["sid"], request.path_params["media"]))
+
+
+async def _visit(account: Account, request: Request) -> Response:
+    """Lead a visitor from a shortened link to where it leads, and tell of the click."""
+    code = request.path_params["code"]
+    link = account.links.find(code, account.clock.now()) if CODE.fullmatch(code) else None
+    if link is None:
+        if CODE.fullmatch(code) and account.webhooks.fallback_url:
+            return RedirectResponse(account.webhooks.fallback_url)
+        raise NotFoundError
+    if request.method == "GET":  # not for HEAD: nobody has been there
+        _event, webhook = account.click(link, request.headers.get("user-agent", ""))
+        if webhook is not None:
+            account.sender.post(webhook)
+    return RedirectResponse(link.target, 302)
 
 
 async def _delete_media(account: Account, request: Request) -> Response:

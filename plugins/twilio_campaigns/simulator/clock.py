@@ -33,6 +33,10 @@ class Clock:
         """Tell the simulated time."""
         return self._base + (self._real() - self._since) * self._speed
 
+    def real_seconds_until(self, moment: float) -> float:
+        """Tell how long it takes to reach a moment at the speed that it runs at; negative for the past."""
+        return (moment - self.now()) / self._speed
+
     def change(self, *, advance_seconds: float = 0.0, speed: float | None = None) -> float:
         """Jump ahead, or run at another speed from now on; give the time after it.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from twilio_campaigns.simulator.faults import Faults
+from twilio_campaigns.simulator.webhooks import Webhooks
 
 DEFAULT_ACCOUNT: Final = "AC" + "0" * 31 + "1"
 
@@ -26,6 +27,8 @@ class SimulatorConfig(BaseModel):
         Service sends.
     :param latency_seconds: added to every answer.
     :param faults: what goes wrong on purpose; nothing at first.
+    :param shared_key: secret of a SharedKey, which signs webhooks with SHA-256; the Auth Token with SHA-1 when empty.
+    :param webhooks: where replies and clicks are told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,3 +44,5 @@ class SimulatorConfig(BaseModel):
     opted_out_share: Annotated[float, Field(ge=0, le=1)] = 0.003
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0
     faults: Faults = Faults()
+    shared_key: Annotated[str, Field(min_length=1)] | None = None
+    webhooks: Webhooks = Webhooks()

@@ -1,4 +1,7 @@
-"""What tests, demos and benchmarks use beside Twilio's API: truth, clock, faults, inbound, messages by the million."""
+"""What tests, demos and benchmarks use beside Twilio's API: truth, clock, faults, messages by the million.
+
+Webhooks, replies and clicks are in :mod:`webhook_control`.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,6 @@ class ClockChange(BaseModel):
 
     advance_seconds: Annotated[float, Field(ge=0)] = 0.0
     speed: Annotated[float, Field(gt=0)] | None = None
-
-
-class Inbound(BaseModel):
-    """What somebody writes to us, in Twilio's names."""
-
-    From: str
-    To: str
-    Body: str
 
 
 class Prescription(BaseModel):
@@ -81,11 +76,8 @@ def _add_account_control(app: FastAPI, account: Account) -> None:
     @app.post("/_simulator/clock")
     async def clock(change: ClockChange) -> dict[str, Any]:
         account.clock.change(advance_seconds=change.advance_seconds, speed=change.speed)
+        account.callbacks.clock_changed()
         return account.stats()
-
-    @app.post("/_simulator/inbound")
-    async def inbound(message: Inbound) -> dict[str, Any]:
-        return account.receive(message.From, message.To, message.Body)
 
 
 def _add_fault_control(app: FastAPI, account: Account) -> None:

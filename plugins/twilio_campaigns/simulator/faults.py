@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: shares of faults, and which one a request meets.
+"""What goes wrong on purpose: shares of faults, and which one a request or a status callback meets.
 
 A client must text nobody twice although it cannot tell a create whose answer was lost from one that never
 arrived. The simulator can: whatever it processed is in its truth, with the fault that the create met.
@@ -7,6 +7,7 @@ arrived. The simulator can: whatever it processed is in its truth, with the faul
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 from math import fsum
@@ -48,6 +49,14 @@ class ReadFault(StrEnum):
     RESET = "read_reset"
 
 
+class CallbackFault(StrEnum):
+    """What a status callback can meet; each has a share, `<name>_share`."""
+
+    LOST = "callback_lost"
+    FORGED = "callback_forged"
+    DELAYED = "callback_delayed"
+
+
 #: Faults of creates that are processed nevertheless.
 PROCESSED: Final = frozenset(
     {CreateFault.LOST, CreateFault.DELAYED, CreateFault.ERROR_AFTER, CreateFault.UNAVAILABLE_AFTER}
@@ -55,7 +64,7 @@ PROCESSED: Final = frozenset(
 
 
 class Faults(BaseModel):
-    """How often what goes wrong; a request meets at most one of the shares.
+    """How often what goes wrong; a request, and a status callback, meets at most one of its shares.
 
     :param lost_share: the create is processed, then the connection is closed without an answer.
     :param reset_share: the connection is closed before the create is processed.
@@ -75,6 +84,12 @@ class Faults(BaseModel):
     :param read_unavailable_share: GETs that answer 503 with code 20503.
     :param read_reset_share: GETs whose connection is closed. On a connection that was used before, aiohttp and
         others repeat a GET once by themselves.
+    :param callback_lost_share: status callbacks that are never sent.
+    :param callback_forged_share: those that are signed with another secret than the account's.
+    :param callback_delayed_share: those that leave `callback_delay_seconds` late.
+    :param callback_delay_seconds: real seconds.
+    :param callback_copies: how often each status callback is sent.
+    :param callback_shuffle_seconds: real seconds within which status callbacks leave in random order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -96,21 +111,41 @@ class Faults(BaseModel):
     read_throttled_share: Share = 0.0
     read_unavailable_share: Share = 0.0
     read_reset_share: Share = 0.0
+    callback_lost_share: Share = 0.0
+    callback_forged_share: Share = 0.0
+    callback_delayed_share: Share = 0.0
+    callback_delay_seconds: Seconds = 5.0
+    callback_copies: Annotated[int, Field(ge=1, le=100)] = 1
+    callback_shuffle_seconds: Seconds = 0.0
 
     @model_validator(mode="after")
     def _leave_no_request_two_faults(self) -> Self:
-        for what, kinds in (("creates", CreateFault), ("reads", ReadFault)):
+        for what, kinds in (("creates", CreateFault), ("reads", ReadFault), ("status callbacks", CallbackFault)):
             total = fsum(self.share_of(fault) for fault in kinds)
             if total > 1 + _ROUNDING:
                 raise ValueError(f"the shares of {what} add up to {total:g}: more than 1")
         return self
 
-    def share_of(self, fault: CreateFault | ReadFault) -> float:
+    def share_of(self, fault: CreateFault | ReadFault | CallbackFault) -> float:
         """Give the share of one fault; `none` has none of its own."""
         return float(getattr(self, f"{fault}_share", 0.0))
 
 
-Kind = TypeVar("Kind", CreateFault, ReadFault)
+Kind = TypeVar("Kind", CreateFault, ReadFault, CallbackFault)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFate:
+    """What a status callback meets.
+
+    :param held_seconds: real seconds by which it leaves late.
+    """
+
+    fault: CallbackFault | None = None
+    held_seconds: float = 0.0
+
+
+_UNHARMED: Final = CallbackFate()
 
 
 class FaultDealer:
@@ -173,8 +208,24 @@ class FaultDealer:
             self.dealt[fault] += 1
         return fault
 
+    def for_callback(self, key: str) -> CallbackFate:
+        """Deal to a status callback: always the same to the same one, whenever its turn comes.
+
+        :param key: which one it is.
+        """
+        window = self._faults.callback_shuffle_seconds
+        if not self._callback_limits and not window:
+            return _UNHARMED
+        draws = Random(f"{self._seed}|callback|{key}")  # noqa: S311 - a simulation
+        held, fault = draws.random() * window, _draw(draws, self._callback_limits)
+        if fault is not None:
+            self.dealt[fault] += 1
+        late = self._faults.callback_delay_seconds if fault is CallbackFault.DELAYED else 0.0
+        return CallbackFate(fault, held + late)
+
     def _set(self, faults: Faults) -> None:
         self._faults = faults
+        self._callback_limits = _limits(faults, CallbackFault)
         self._create_limits = _limits(faults, CreateFault)
         self._read_limits = _limits(faults, ReadFault)
 

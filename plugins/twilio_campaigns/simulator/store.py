@@ -26,6 +26,7 @@ class Message:
     :param begins_at: when its life begins: creation, or `SendAt` of a scheduled one.
     :param picked_later: whether a Messaging Service picks the sender, which shows once the message is queued.
     :param fault: name of the fault that its create met.
+    :param status_callback: URL that is told of every change of its status.
     """
 
     sid: str
@@ -44,6 +45,7 @@ class Message:
     touched_at: float = 0.0
     feedback: str | None = None
     fault: str | None = None
+    status_callback: str | None = None
     _deleted_media: set[int] | None = field(default=None, init=False)
 
     @property
@@ -235,7 +237,7 @@ class Store:
     def delete(self, message: Message) -> None:
         """Forget a message."""
         del self._by_sid[message.sid]
-        self._messages_to(message.to).remove(message)
+        self.messages_to(message.to).remove(message)
         self._by_created.remove(message)
         if message.sent_at < FOREVER:
             self._drop_sent(message)
@@ -252,7 +254,7 @@ class Store:
     def _drop_sent(self, message: Message) -> None:
         del self._by_sent[bisect_left(self._by_sent, _sent_key(message), key=_sent_key)]
 
-    def _messages_to(self, to: str) -> list[Message]:
+    def messages_to(self, to: str) -> list[Message]:
         """Give a number's messages. Those that came by the million are sorted in when somebody asks for the first."""
         if self._not_by_to:
             later, self._not_by_to = self._not_by_to, []
@@ -289,7 +291,7 @@ class Store:
     def _unsent_at(self, wanted: Filter) -> Iterable[Message]:
         """Rows that may be unsent at the list's moment, newest creation first; hardly any of a million are."""
         if wanted.to:
-            return reversed(self._messages_to(wanted.to))
+            return reversed(self.messages_to(wanted.to))
         leaving_later = self._by_sent[bisect_right(self._by_sent, wanted.as_of, key=attrgetter("sent_at")) :]
         return merge(
             reversed(self._never_sent),
@@ -306,7 +308,7 @@ class Store:
     def _sent_between(self, wanted: Filter, after: Place | None) -> Iterable[Message]:
         """Rows by falling `date_sent`; an upper limit of whole seconds takes in that whole second."""
         earliest = -FOREVER if wanted.sent_after is None else wanted.sent_after
-        rows = sorted(self._messages_to(wanted.to), key=_sent_key) if wanted.to else self._by_sent
+        rows = sorted(self.messages_to(wanted.to), key=_sent_key) if wanted.to else self._by_sent
         end = bisect_right(rows, wanted.as_of, key=attrgetter("sent_at"))
         if wanted.sent_before is not None:
             end = min(end, bisect_left(rows, wanted.sent_before + 1, key=attrgetter("sent_at")))

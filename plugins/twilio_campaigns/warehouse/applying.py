@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from msgspec import Struct
+from msgspec.structs import astuple
 from psycopg.rows import tuple_row
 
 from twilio_campaigns.domain.chunks import chunks
@@ -19,8 +21,9 @@ from twilio_campaigns.domain.ledger import (
     tells_nothing_new,
 )
 from twilio_campaigns.domain.status import Status
-from twilio_campaigns.warehouse.connection import recordset
-from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, KNOWN_RECORD, drafts_of, write_events
+from twilio_campaigns.warehouse.connection import Columns, array_of
+from twilio_campaigns.warehouse.dating import date_by_twilio
+from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
 from twilio_campaigns.warehouse.suppressions import suppress_failed
 
 if TYPE_CHECKING:
@@ -44,15 +47,20 @@ settled_at is null
 _READ: Final = f"""
 select message_sid, message_key, xmin::text, accepted_at, ({_MAY_SETTLE}), {", ".join(KNOWN_COLUMNS)}
 from messages
-where message_sid = any(%(sids)s)
+where message_sid = any(%(sids)s::text[])
 """  # noqa: S608 - built of constants
 
 # One order of locks everywhere: messages by key, then events by id.
+_READ_LOCKED: Final = f"{_READ} order by message_key for update"
+
 _LOCK: Final = """
-select message_sid, xmin::text from messages where message_sid = any(%(sids)s) order by message_key for update
+select message_sid, xmin::text from messages where message_key = any(%(keys)s::uuid[]) order by message_key for update
 """
 
-# A row that is final and priced with this very change is settled by it: one version of the row instead of two.
+_ROWS: Final = Columns("o", message_key="uuid", **KNOWN_TYPES)
+
+# A row that is final and priced with this very change is settled by it: one version of the row instead of two. The keys
+# stand there twice, so that the rows are found by index even where the planner thinks the table small.
 _UPDATE: Final = f"""
 update messages as m
 set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS)},
@@ -63,9 +71,8 @@ set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS)},
                   or m.tracking_closes_at <= now())
              and %(unpriced_after)s::interval is not null
         then now() else m.settled_at end
-from rows from (json_to_recordset(%(rows)s) as ({KNOWN_RECORD}), unnest(%(keys)s::uuid[]))
-     as o({", ".join(KNOWN_COLUMNS)}, message_key)
-where m.message_key = o.message_key
+from {_ROWS}
+where m.message_key = o.message_key and m.message_key = any({_ROWS.array("message_key")})
 returning m.settled_at = now()
 """  # noqa: S608 - built of constants
 
@@ -84,6 +91,8 @@ update messages
 set settled_at = now()
 where message_key = any(%(keys)s) and {_MAY_SETTLE}
 """  # noqa: S608 - the same
+
+_STATUSES: Final = {str(status): status for status in Status}
 
 _EVENTS: Final = """
 select message_key, event_id, status, occurred_at, source, status_code, provider_status
@@ -119,10 +128,13 @@ class EventStore:
     """The one way in which anything that Twilio says becomes rows.
 
     :param warehouse: where ledger and events are.
+    :param expects_news: whether most of the first observations will be news, as callbacks are. Then rows are locked at
+        once; else looked at first, since most of what is read says nothing new. Later on the last ones tell.
     """
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, *, expects_news: bool = False) -> None:
         self._warehouse = warehouse
+        self._expects_news = expects_news
 
     def apply(
         self,
@@ -143,7 +155,11 @@ class EventStore:
         for chunk in chunks(observations, CHUNK):
             outbound = [observation for observation in chunk if not observation.is_inbound]
             with self._warehouse.transaction() as connection:
-                total.add(_apply_chunk(connection, outbound, repair=repair, settle=settle_unpriced_after))
+                applied = _apply_chunk(
+                    connection, outbound, repair=repair, settle=settle_unpriced_after, lock=self._expects_news
+                )
+            self._expects_news = 2 * applied.changed > len(outbound)
+            total.add(applied)
         return total
 
     def settle_unseen(self, sids: Sequence[str], settle_unpriced_after: timedelta) -> int:
@@ -156,8 +172,7 @@ class EventStore:
         return settled
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True, gc=False):
     """A row of the ledger as it was read.
 
     :param version: changes with every update.
@@ -172,20 +187,28 @@ class _Row:
 
 
 def _apply_chunk(
-    connection: Connection, observations: Sequence[Observation], *, repair: bool, settle: timedelta | None
+    connection: Connection, observations: Sequence[Observation], *, repair: bool, settle: timedelta | None, lock: bool
 ) -> Applied:
-    """Look without locks first: most of what is read says nothing new, and foreign messages have no row at all."""
-    rows = _read(connection, [observation.sid for observation in observations], settle)
+    """Write what one chunk brings.
+
+    :param lock: lock every row at once; else only those for which there is news, after a look at all of them.
+    """
+    rows = _read(connection, [observation.sid for observation in observations], settle, lock=lock)
     ours = [observation for observation in observations if observation.sid in rows]
     news = [o for o in ours if repair or not tells_nothing_new(rows[o.sid].known, o)]
     ends = [sid for sid, row in rows.items() if row.may_settle] if settle is not None else []
-    if not news and not ends:
+    # Only a row whose answer was lost, and that a callback made known, has another date than Twilio's.
+    misdated = {rows[o.sid].key: o for o in ours if o.created_at < rows[o.sid].accepted_at}
+    if not news and not ends and not misdated:
         return Applied(ours=set(rows))
-    touched = {*ends, *(observation.sid for observation in news)}
-    locked = _locked(connection, {sid: rows[sid] for sid in touched}, settle)
+    touched = {*ends, *(observation.sid for observation in (*news, *misdated.values()))}
+    locked = {sid: rows[sid] for sid in touched}
+    if not lock:
+        locked = _locked(connection, locked, settle)
     applied = _write_news(connection, locked, news, repair=repair, settle=settle)
     applied.ours = set(rows)
     applied.settled += _settle(connection, locked.values(), settle)
+    applied.events += date_by_twilio(connection, misdated)
     suppress_failed(connection, news)  # the last locks of the transaction
     return applied
 
@@ -216,12 +239,9 @@ def _write_news(
     changed = [sid for sid in after if after[sid] != before[sid]]
     settled = 0
     if changed:
-        values = {
-            "rows": recordset(after[sid] for sid in changed),
-            "keys": [rows[sid].key for sid in changed],
-            "unpriced_after": settle,
-        }
-        settled = sum(bool(row[0]) for row in connection.cursor(row_factory=tuple_row).execute(_UPDATE, values))
+        values = {**_ROWS.values((rows[sid].key, *astuple(after[sid])) for sid in changed), "unpriced_after": settle}
+        updated = connection.cursor(row_factory=tuple_row).execute(cast("Any", _UPDATE), values)
+        settled = sum(bool(row[0]) for row in updated)
     written = write_events(connection, list(drafts.values()))
     recounted = [
         rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
@@ -239,13 +259,15 @@ def _from_events(connection: Connection, rows: Mapping[str, _Row]) -> dict[str, 
     return {sid: known_from_events(events[row.key]) for sid, row in rows.items()}
 
 
-def _read(connection: Connection, sids: Sequence[str], unpriced_after: timedelta | None) -> dict[str, _Row]:
+def _read(
+    connection: Connection, sids: Sequence[str], unpriced_after: timedelta | None, *, lock: bool = False
+) -> dict[str, _Row]:
     if not sids:
         return {}
     cursor = connection.cursor(row_factory=tuple_row)
-    cursor.execute(_READ, {"sids": list(sids), "unpriced_after": unpriced_after})
+    cursor.execute(_READ_LOCKED if lock else _READ, {"sids": array_of(sids), "unpriced_after": unpriced_after})
     return {
-        sid: _Row(key, version, accepted_at, may_settle, Known(word, status and Status(status), *others))
+        sid: _Row(key, version, accepted_at, may_settle, Known(word, _STATUSES.get(status), *others))
         for sid, key, version, accepted_at, may_settle, word, status, *others in cursor
     }
 
@@ -253,7 +275,8 @@ def _read(connection: Connection, sids: Sequence[str], unpriced_after: timedelta
 def _locked(connection: Connection, rows: Mapping[str, _Row], unpriced_after: timedelta | None) -> dict[str, _Row]:
     """Lock rows, and read those again that somebody changed since they were read."""
     cursor = connection.cursor(row_factory=tuple_row)
-    versions: dict[str, str] = dict(cursor.execute(_LOCK, {"sids": list(rows)}).fetchall()) if rows else {}
+    keys = array_of([row.key for row in rows.values()])
+    versions: dict[str, str] = dict(cursor.execute(_LOCK, {"keys": keys}).fetchall()) if rows else {}
     changed = [sid for sid, version in versions.items() if version != rows[sid].version]
     return {**{sid: rows[sid] for sid in versions}, **_read(connection, changed, unpriced_after)}
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self, cast
 from urllib.parse import urlsplit
 
+import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -19,7 +20,7 @@ from pydantic_core import to_json
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -146,17 +147,31 @@ class Warehouse:
     :param url: PostgreSQL URL, with or without SQLAlchemy's driver name.
     :param schema: schema of our tables.
     :param max_connections: upper bound of open connections.
+    :param patience: seconds for which a free connection is awaited.
+    :param statement_timeout: seconds after which PostgreSQL gives up on a statement; its own setting when empty.
     """
 
-    def __init__(self, url: str, schema: str = "messaging", *, max_connections: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: str = "messaging",
+        *,
+        max_connections: int = 4,
+        patience: float = 30.0,
+        statement_timeout: float | None = None,
+    ) -> None:
         self.url = libpq_url(url)
         self.schema = schema
+        self._patience = patience
+        self._statement_timeout = statement_timeout
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.url,
             min_size=0,
             max_size=max_connections,
             open=False,
-            timeout=30,
+            timeout=patience,
+            # Tries to connect come more and more rarely. Whoever waits for less time begins anew.
+            reconnect_timeout=10 * patience,
             kwargs={"row_factory": dict_row, "autocommit": True},
             configure=self._configure,
             check=ConnectionPool.check_connection,
@@ -190,6 +205,9 @@ class Warehouse:
             "select set_config('search_path', %s, false), set_config('TimeZone', 'UTC', false)",
             (f'"{self.schema}"',),
         )
+        if self._statement_timeout is not None:
+            milliseconds = str(round(self._statement_timeout * 1000))
+            connection.execute("select set_config('statement_timeout', %s, false)", (milliseconds,))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -203,7 +221,7 @@ class Warehouse:
             with self._pool.connection() as connection, connection.transaction():
                 yield connection
         except PoolTimeout as error:
-            raise away(self.url, "no answer within 30 s") from error
+            raise away(self.url, f"no answer within {self._patience:g} s") from error
         except (psycopg.OperationalError, ReadOnlySqlTransaction) as error:
             # Read-only: a standby, or a primary that is being replaced; it is one again in a moment.
             raise TransientError(f"The warehouse broke off: {error}".strip()) from error
@@ -239,6 +257,56 @@ def create_database(url: str) -> bool:
     except psycopg.OperationalError as error:
         raise away(wanted, error) from error
     return True
+
+
+class Columns:
+    """Rows on their way to a statement, an array per column: read by the server in a tenth of the time of JSON.
+
+    >>> CODES = Columns("c", code="int", name="text")
+    >>> f"select * from {CODES}"
+    'select * from unnest(%(c_code)s::int[], %(c_name)s::text[]) as c(code, name)'
+
+    :param alias: its name in the statement.
+    :param types: PostgreSQL's type of each column, in order.
+    """
+
+    def __init__(self, alias: str, **types: str) -> None:
+        self._alias = alias
+        self._types = types
+
+    def __str__(self) -> str:
+        """Give what stands in the statement's ``from``."""
+        arrays = ", ".join(f"{self.array(name)}" for name in self._types)
+        return f"unnest({arrays}) as {self._alias}({', '.join(self._types)})"
+
+    def array(self, name: str) -> str:
+        """Give one column as an array, for a statement."""
+        return f"%({self._alias}_{name})s::{self._types[name]}[]"
+
+    def values(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
+        """Give the statement's parameters.
+
+        :param rows: a value for each column: text, numbers, moments, UUIDs, enumerated words or ``None``.
+        """
+        columns = list(zip(*rows, strict=True)) or [()] * len(self._types)
+        return {f"{self._alias}_{name}": array_of(column) for name, column in zip(self._types, columns, strict=True)}
+
+
+def array_of(values: Sequence[Any]) -> str:
+    """Write values as PostgreSQL writes an array; the statement says of which type."""
+    encoded = msgspec.json.encode(values)
+    if b"\\" in encoded:
+        # What JSON escapes, an array does in another way.
+        return "{" + ",".join(_element(value) for value in values) + "}"
+    # Quotes and `null` mean the same to both.
+    return "{" + encoded[1:-1].decode() + "}"
+
+
+def _element(value: Any) -> str:  # noqa: ANN401 - as above
+    if not isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def recordset(rows: Iterable[Any]) -> Json:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg.rows import tuple_row
+
 from twilio_campaigns.domain.planning import BUCKET
 
 if TYPE_CHECKING:
@@ -157,7 +159,6 @@ class DueStore:
 
     def _stream(self, query: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a literal
         """Give rows as they come: a day may have a million."""
-        with self._warehouse.transaction() as connection, connection.cursor(name="due") as cursor:
+        with self._warehouse.transaction() as connection, connection.cursor("due", row_factory=tuple_row) as cursor:
             cursor.itersize = ROWS_AT_ONCE
-            for row in cursor.execute(query, {**values, "connection": self._connection_id}):
-                yield row["sid"], row["second"]
+            yield from cursor.execute(query, {**values, "connection": self._connection_id})

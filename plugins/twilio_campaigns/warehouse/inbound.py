@@ -6,7 +6,7 @@ other traffic of a shared account costs one look-up and no row.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid5
 
@@ -15,11 +15,14 @@ from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.message import NAMESPACE
 from twilio_campaigns.domain.opt_out import Keyword
 from twilio_campaigns.domain.suppression import Reason, Suppression
+from twilio_campaigns.domain.webhooks import ToldByTwilio
 from twilio_campaigns.warehouse.connection import recordset
-from twilio_campaigns.warehouse.suppressions import RUN_SCOPE, write_suppressions
+from twilio_campaigns.warehouse.reply_addresses import MEMORY
+from twilio_campaigns.warehouse.suppressions import RUN_SCOPE, Moved, write_suppressions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from twilio_campaigns.domain.message import Observation
     from twilio_campaigns.domain.opt_out import OptOutWords
@@ -28,9 +31,14 @@ if TYPE_CHECKING:
 #: Replies per transaction, so that no lock is held for long.
 CHUNK: Final = 1000
 
-_SCOPES: Final = """
-select address, scope from reply_addresses where connection = %s and address = any(%s)
-"""
+# A run's own sender is known at once; which numbers a Messaging Service uses is learnt by the sweep.
+_SCOPES: Final = f"""
+select address, scope from reply_addresses where connection = %(connection)s and address = any(%(addresses)s)
+union
+select {RUN_SCOPE}, {RUN_SCOPE} from campaign_runs as r
+where r.created_at > now() - {MEMORY} and r.spec ->> 'connection' = %(connection)s
+  and {RUN_SCOPE} = any(%(addresses)s)
+"""  # noqa: S608 - built of constants
 
 # The message that a reply answers: the last one to this person by the sender written to, accepted before the reply.
 # Of a Messaging Service's numbers the one written to comes first: people answer within a thread on their phone. A
@@ -42,12 +50,12 @@ select address, scope from reply_addresses where connection = %s and address = a
 # A second look may date a reply earlier, and find the message that was not recorded yet at the first.
 _RECEIVE: Final = f"""
 insert into inbound_messages as i (message_sid, from_number, to_number, body, messaging_service_sid,
-                                   number_of_message_parts, received_at, source, message_key)
+                                   number_of_message_parts, received_at, source, media_urls, opt_out_type, message_key)
 select o.sid, o.from_number, o.to_number, o.body, o.messaging_service_sid, o.parts, o.received_at, o.source,
-       answered.message_key
+       o.media_urls, o.opt_out_type, answered.message_key
 from json_to_recordset(%(rows)s) as o(
     sid text, from_number text, to_number text, body text, messaging_service_sid text, parts smallint,
-    received_at timestamptz, source text, scopes text[]
+    received_at timestamptz, source text, media_urls text[], opt_out_type text, scopes text[]
 )
 left join lateral (
     select m.message_key
@@ -61,11 +69,25 @@ left join lateral (
 order by o.sid
 on conflict (message_sid) do update
 set received_at = least(i.received_at, excluded.received_at),
-    message_key = coalesce(i.message_key, excluded.message_key)
+    message_key = coalesce(i.message_key, excluded.message_key),
+    messaging_service_sid = coalesce(i.messaging_service_sid, excluded.messaging_service_sid),
+    number_of_message_parts = coalesce(i.number_of_message_parts, excluded.number_of_message_parts),
+    media_urls = coalesce(i.media_urls, excluded.media_urls),
+    opt_out_type = coalesce(i.opt_out_type, excluded.opt_out_type)
 where i.received_at > excluded.received_at
    or (i.message_key is null and excluded.message_key is not null)
+   or (i.messaging_service_sid is null and excluded.messaging_service_sid is not null)
+   or (i.number_of_message_parts is null and excluded.number_of_message_parts is not null)
+   or (i.media_urls is null and excluded.media_urls is not null)
+   or (i.opt_out_type is null and excluded.opt_out_type is not null)
 returning i.message_sid, xmax = 0 as is_new
 """  # noqa: S608 - built of constants
+
+# The one date of a reply, and what Twilio takes it for, whoever told them first.
+_KEPT: Final = """
+select message_sid, received_at, opt_out_type from inbound_messages
+where message_sid = any(%s) order by message_sid for update
+"""
 
 # One event per reply, for whatever it answers: told again when it went missing.
 _TELL: Final = """
@@ -81,12 +103,17 @@ join inbound_messages as i on i.message_sid = o.sid
 join messages as m on m.message_key = i.message_key
 join campaign_runs as r on r.run_key = m.run_key
 order by o.event_id
-on conflict (event_id) do update
-set occurred_at = least(e.occurred_at, excluded.occurred_at)
+on conflict (message_key, event_id) do update
+set occurred_at = least(e.occurred_at, excluded.occurred_at),
+    number_of_message_parts = coalesce(e.number_of_message_parts, excluded.number_of_message_parts),
+    comment = coalesce(e.comment, excluded.comment)
 where e.occurred_at > excluded.occurred_at
+   or (e.number_of_message_parts is null and excluded.number_of_message_parts is not null)
+   or (e.comment is null and excluded.comment is not null)
 returning xmax = 0 as is_new
 """
 
+_KEYWORDS: Final = {str(keyword): keyword for keyword in Keyword}
 _COMMENTS: Final = {
     Keyword.STOP: "The person opted out: this sender does not text them any more.",
     Keyword.START: "The person opted in: this sender may text them.",
@@ -122,6 +149,7 @@ class _Reply:
     """A message to one of our senders.
 
     :param scopes: what an opt-out written there concerns: every sender of ours that uses the number.
+    :param at: when it was written, as far as we know by now.
     """
 
     seen: Observation
@@ -129,6 +157,8 @@ class _Reply:
     number: str
     scopes: Sequence[str]
     keyword: Keyword | None
+    told: ToldByTwilio
+    at: datetime
 
 
 class InboundStore:
@@ -142,40 +172,59 @@ class InboundStore:
         self._warehouse = warehouse
         self._words = words
 
-    def take_in(self, connection_id: str, observations: Iterable[Observation]) -> TakenIn:
+    def take_in(
+        self,
+        connection_id: str,
+        observations: Iterable[Observation],
+        told: Mapping[str, ToldByTwilio] | None = None,
+    ) -> TakenIn:
         """Write down replies in any order, any number of times, with the same result.
 
         :param connection_id: Airflow connection of the account that received them.
         :param observations: of any messages; outbound ones are left out.
+        :param told: what only a webhook tells of them, by SID.
         """
         inbound = {seen.sid: seen for seen in observations if seen.is_inbound and seen.from_number and seen.to_number}
         total = TakenIn()
         for chunk in chunks(inbound.values(), CHUNK):
             with self._warehouse.transaction() as connection:
-                replies = list(self._to_us(connection, connection_id, chunk))
+                replies = list(self._to_us(connection, connection_id, chunk, told or {}))
                 if replies:
                     total.add(_write(connection, connection_id, replies))
         return total
 
     def _to_us(
-        self, connection: Connection, connection_id: str, observations: Sequence[Observation]
+        self,
+        connection: Connection,
+        connection_id: str,
+        observations: Sequence[Observation],
+        told: Mapping[str, ToldByTwilio],
     ) -> Iterator[_Reply]:
         addresses = {address for seen in observations for address in (seen.to_number, seen.messaging_service_sid)}
-        rows = connection.execute(_SCOPES, (connection_id, sorted(filter(None, addresses)))).fetchall()
+        parameters = {"connection": connection_id, "addresses": sorted(filter(None, addresses))}
+        rows = connection.execute(cast("Any", _SCOPES), parameters).fetchall()
         for seen in observations:
             written_to = {seen.to_number, seen.messaging_service_sid}
             scopes = sorted({row["scope"] for row in rows if row["address"] in written_to})
             if scopes:
                 person, number = storable(seen.from_number or ""), storable(seen.to_number or "")
-                yield _Reply(seen, person, number, scopes, self._words.meaning_of(seen.body))
+                more = told.get(seen.sid, ToldByTwilio())
+                keyword = self._words.meaning_of(seen.body)
+                yield _Reply(seen, person, number, scopes, keyword, more, seen.created_at)
 
 
 def _write(connection: Connection, connection_id: str, replies: Sequence[_Reply]) -> TakenIn:
     """Lock in the one order: replies, events, suppressions."""
+    before = _kept(connection, replies)
     parameters = {"rows": recordset(_row(reply) for reply in replies), "connection": connection_id}
     written = connection.execute(cast("Any", _RECEIVE), parameters).fetchall()
+    replies = _as_kept(replies, _kept(connection, replies))
     told = connection.execute(_TELL, (recordset(_event(reply) for reply in replies),)).fetchall()
-    write_suppressions(connection, [fact for reply in replies for fact in _facts(reply)])
+    write_suppressions(
+        connection,
+        [fact for reply in replies for fact in _facts(reply)],
+        moved=[moved for reply in replies for moved in _moved(reply, before)],
+    )
     new = {row["message_sid"] for row in written if row["is_new"]}
     words = [reply.keyword for reply in replies if reply.seen.sid in new]
     return TakenIn(
@@ -187,8 +236,33 @@ def _write(connection: Connection, connection_id: str, replies: Sequence[_Reply]
     )
 
 
+def _kept(connection: Connection, replies: Sequence[_Reply]) -> dict[str, Mapping[str, Any]]:
+    rows = connection.execute(_KEPT, ([reply.seen.sid for reply in replies],))
+    return {row["message_sid"]: row for row in rows}
+
+
+def _as_kept(replies: Sequence[_Reply], kept: Mapping[str, Mapping[str, Any]]) -> list[_Reply]:
+    """Date replies by their rows: one that is told again, later, is no younger for that."""
+    return [
+        replace(
+            reply,
+            at=kept[reply.seen.sid]["received_at"],
+            keyword=_KEYWORDS.get(kept[reply.seen.sid]["opt_out_type"], reply.keyword),
+        )
+        for reply in replies
+    ]
+
+
+def _moved(reply: _Reply, before: Mapping[str, Mapping[str, Any]]) -> Iterator[Moved]:
+    """Give what follows when the date of a reply turns out to be an earlier one."""
+    earlier = before.get(reply.seen.sid)
+    if earlier is not None and earlier["received_at"] > reply.at:
+        for scope in reply.scopes:
+            yield Moved(reply.person, scope, earlier["received_at"], reply.at)
+
+
 def _facts(reply: _Reply) -> Iterator[Suppression]:
-    source, at = f"inbound:{reply.seen.sid}", reply.seen.created_at
+    source, at = f"inbound:{reply.seen.sid}", reply.at
     for scope in reply.scopes:
         if reply.keyword is Keyword.STOP:
             yield Suppression(reply.person, scope, Reason.OPT_OUT, source, at)
@@ -207,6 +281,8 @@ def _row(reply: _Reply) -> Mapping[str, Any]:
         "parts": seen.parts,
         "received_at": seen.created_at,
         "source": seen.source,
+        "media_urls": [storable(url) for url in reply.told.media_urls] or None,
+        "opt_out_type": reply.told.keyword,
         "scopes": reply.scopes,
     }
 

@@ -55,10 +55,12 @@ moved as (
 select * from moved order by message_key
 """
 
-# An answer counts only for the claim that asked: a row that was resolved meanwhile is not ours any more.
+# An answer counts only for the claim that asked: a row that was resolved meanwhile is not ours any more. A callback may
+# have told the SID a moment before; the answer still knows more.
 _LOCK_CLAIMED: Final = """
-select message_key from messages
-where message_key = any(%(keys)s) and claim_id = %(claim_id)s and send_state in ('claimed', 'unknown')
+select message_key, message_sid from messages
+where message_key = any(%(keys)s) and claim_id = %(claim_id)s
+  and (send_state in ('claimed', 'unknown') or sid_source = 'callback')
 order by message_key
 for update
 """
@@ -173,8 +175,10 @@ class Ledger:
     ) -> int:
         with self._warehouse.transaction() as connection:
             locked = connection.execute(_LOCK_CLAIMED, {"keys": outcomes.keys(), "claim_id": claim_id})
-            ours = {cast("UUID", row["message_key"]) for row in locked}
-            stray = write_locked(connection, outcomes, ours, taken, window=window, list_lag=list_lag)
+            sids = {cast("UUID", row["message_key"]): cast("str | None", row["message_sid"]) for row in locked}
+            ours = {key for key, sid in sids.items() if sid is None}
+            told = {key: sid for key, sid in sids.items() if sid is not None}
+            stray = write_locked(connection, outcomes, ours, taken, told=told, window=window, list_lag=list_lag)
             reached(Step.RECORDING)
             return stray
 
@@ -198,6 +202,7 @@ def _claimed(row: Mapping[str, Any], template: OutgoingMessage) -> ClaimedMessag
             from_number=template.from_number,
             messaging_service_sid=template.messaging_service_sid,
             validity_period=template.validity_period,
+            shorten_urls=template.shorten_urls,
             body=row["body"],
             media_urls=tuple(row["media_urls"] or ()),
             content_sid=row["content_sid"],

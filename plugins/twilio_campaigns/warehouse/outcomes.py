@@ -9,6 +9,7 @@ from twilio_campaigns.domain.ledger import EventDraft, Known, merge
 from twilio_campaigns.domain.message import Observation, event_id
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.connection import recordset, scalar
+from twilio_campaigns.warehouse.dating import date_by_twilio
 from twilio_campaigns.warehouse.events import KNOWN_COLUMNS, KNOWN_RECORD, columns_of, drafts_of, write_events
 from twilio_campaigns.warehouse.suppressions import suppress_failed, suppress_refused
 
@@ -57,11 +58,13 @@ where message_key = any(%(keys)s) and send_state = 'claimed'
 
 _PUT_ASIDE: Final = """
 insert into stray_messages (message_sid, message_key, run_key, to_number, reason)
-select %(sid)s, %(key)s, (select run_key from messages where message_key = %(key)s), %(to_number)s,
-       'accepted for a row that does not carry this claim any more'
+select %(sid)s, %(key)s, (select run_key from messages where message_key = %(key)s), %(to_number)s, %(reason)s
 where not exists (select from messages where message_sid = %(sid)s and message_key = %(key)s)
 on conflict (message_sid) do nothing
 """
+
+
+_LOST_ITS_CLAIM: Final = "accepted for a row that does not carry this claim any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def write_locked(
     ours: set[UUID],
     taken: frozenset[str],
     *,
+    told: Mapping[UUID, str] | None = None,
     window: timedelta,
     list_lag: timedelta,
 ) -> int:
@@ -97,8 +101,12 @@ def write_locked(
 
     :param ours: rows that still carry the claim; the others are left alone.
     :param taken: SIDs that other rows have.
+    :param told: rows of the claim of which a callback told the SID before their answer was written down, with that
+        SID. The answer knows when Twilio took them; a callback does not.
     """
     fitting, stray = _sort_out(outcomes.accepted, ours, taken)
+    confirmed = {key: seen for key, seen in stray.items() if told and told.get(key) == seen.sid}
+    stray = {key: seen for key, seen in stray.items() if key not in confirmed}
     accept_locked(connection, fitting, window, "answer")
     _refuse(connection, {key: code for key, code in outcomes.refused.items() if key in ours})
     released = [key for key in outcomes.released if key in ours]
@@ -107,7 +115,8 @@ def write_locked(
     doubtful = [key for key in (*outcomes.unknown, *stray) if key in ours]
     if doubtful:
         connection.execute(_DOUBT, {"keys": doubtful, "list_lag": list_lag})
-    return _put_aside(connection, stray)
+    date_by_twilio(connection, confirmed, sid_source="answer")
+    return put_aside(connection, stray, _LOST_ITS_CLAIM)
 
 
 def _sort_out(
@@ -158,11 +167,16 @@ def failed_draft(key: UUID, at: datetime, code: int | None) -> EventDraft:
     return EventDraft(event_id(key, Status.ENQUEUE_FAILED), key, Status.ENQUEUE_FAILED, at, Source.SEND, code)
 
 
-def _put_aside(connection: Connection, stray: Mapping[UUID, Observation]) -> int:
-    """Keep answers that fit no row; those that an earlier try of the same record wrote already are no news."""
+def put_aside(connection: Connection, stray: Mapping[UUID, Observation], reason: str) -> int:
+    """Keep messages that fit no row; those that are kept already are no news.
+
+    :param stray: by the row that asked for them.
+    :param reason: why they fit it not.
+    :return: how many are new.
+    """
     return sum(
         connection.execute(
-            _PUT_ASIDE, {"sid": observation.sid, "key": key, "to_number": observation.to_number}
+            _PUT_ASIDE, {"sid": seen.sid, "key": key, "to_number": seen.to_number, "reason": reason}
         ).rowcount
-        for key, observation in stray.items()
+        for key, seen in stray.items()
     )

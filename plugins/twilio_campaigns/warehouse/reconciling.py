@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID, uuid4
 
 from twilio_campaigns.domain.reconciling import DayState
+from twilio_campaigns.warehouse.connection import scalar
 
 if TYPE_CHECKING:
     from datetime import date, datetime, timedelta
@@ -162,6 +163,12 @@ class ReconcileStore:
             full_read_at=row["full_read_at"],
             last_pass_at=row["last_pass_at"],
         )
+
+    def last_pass_at(self, day: date) -> datetime | None:
+        """Give the start of the day's last complete pass."""
+        with self._warehouse.transaction() as connection:
+            found = scalar(connection, "select last_pass_at from reconcile_days where day = %s", day)
+        return cast("datetime | None", found)
 
     def close(self, day: date) -> None:
         """Note that the day's run found nothing left to do."""

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Warehouse
 
 #: Campaign runs of this long ago are looked through for senders. What was learnt once stays.
-_MEMORY: Final = "interval '30 days'"
+MEMORY: Final = "interval '30 days'"
 
 _CONNECTIONS: Final = f"""
 select distinct spec ->> 'connection' as connection
 from campaign_runs
-where created_at > now() - {_MEMORY} and spec ->> 'connection' is not null
+where created_at > now() - {MEMORY} and spec ->> 'connection' is not null
 order by 1
 """  # noqa: S608 - built of constants
 
@@ -32,7 +32,7 @@ _LEARN: Final = f"""
 with runs as materialized (
     select r.run_key, r.created_at, r.spec -> 'sender' ->> 'messaging_service_sid' as service, {RUN_SCOPE} as scope
     from campaign_runs as r
-    where r.created_at > now() - {_MEMORY} and r.spec ->> 'connection' = %(connection)s
+    where r.created_at > now() - {MEMORY} and r.spec ->> 'connection' = %(connection)s
 ),
 used as (
     select scope as address, scope, created_at as used_at
@@ -43,7 +43,7 @@ used as (
     from messages as m
     join runs as r on r.run_key = m.run_key
     where r.service is not null and m.connection = %(connection)s and m.send_state = 'accepted'
-      and m.tracked_on >= coalesce(%(read_at)s::timestamptz - interval '2 days', now() - {_MEMORY})::date
+      and m.tracked_on >= coalesce(%(read_at)s::timestamptz - interval '2 days', now() - {MEMORY})::date
       and m.from_number is not null
     group by m.from_number, r.scope
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twilio_campaigns.domain.errors import error_entry
@@ -10,6 +11,7 @@ from twilio_campaigns.warehouse.connection import recordset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from twilio_campaigns.domain.message import Observation
@@ -49,6 +51,33 @@ where ({_IS_OURS})
   and ({_IS_LATER} or excluded.lifted_at > greatest(s.suppressed_at, s.lifted_at))
 """  # noqa: S608 - built of constants
 
+# All rows that a transaction is about to touch, in the order of the statement above.
+_LOCK: Final = """
+select from suppressions as s
+join (select distinct to_number, scope from unnest(%(numbers)s::text[], %(scopes)s::text[]) as o(to_number, scope)) as o
+  using (to_number, scope)
+order by s.to_number collate "C", s.scope collate "C"
+for update of s
+"""
+
+# A date that is this one to the microsecond came from this reply. What is lifted before it was set stands again.
+_MOVE: Final = """
+with moved as (
+    select s.to_number, s.scope,
+           case when s.suppressed_at = o.before then o.after else s.suppressed_at end as suppressed_at,
+           case when s.lifted_at = o.before then o.after else s.lifted_at end as lifted_at
+    from suppressions as s
+    join json_to_recordset(%s) as o(to_number text, scope text, before timestamptz, after timestamptz)
+      using (to_number, scope)
+    where o.before in (s.suppressed_at, s.lifted_at)
+)
+update suppressions as s
+set suppressed_at = m.suppressed_at,
+    lifted_at = case when s.reason = 'opt_in' or m.lifted_at > m.suppressed_at then m.lifted_at end
+from moved as m
+where s.to_number = m.to_number and s.scope = m.scope
+"""
+
 _REFUSED: Final = f"""
 select m.message_key, m.to_number, coalesce({RUN_SCOPE}, m.from_number, '*') as scope,
        coalesce(m.claimed_at, now()) as at
@@ -67,17 +96,33 @@ where m.message_sid = any(%s)
 _NOT_DELIVERED: Final = frozenset({"failed", "undelivered"})
 
 
-def write_suppressions(connection: Connection, facts: Iterable[Suppression]) -> int:
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The date of a reply turned out to be an earlier one than was written down."""
+
+    to_number: str
+    scope: str
+    before: datetime
+    after: datetime
+
+
+def write_suppressions(connection: Connection, facts: Iterable[Suppression], moved: Sequence[Moved] = ()) -> int:
     """Merge facts into the table, in any order, any number of times; inside the caller's transaction.
 
     Takes its locks by number and scope, so it is the last thing that a transaction writes, and once.
 
+    :param moved: what was merged before under a later date.
     :return: how many rows changed.
     """
     merged: dict[tuple[str, str], Suppression] = {}
     for fact in facts:
         key = fact.to_number, fact.scope
         merged[key] = merged[key].merged(fact) if key in merged else fact
+    if moved:
+        keys = [*merged, *((move.to_number, move.scope) for move in moved)]
+        connection.execute(_LOCK, {"numbers": [key[0] for key in keys], "scopes": [key[1] for key in keys]})
+        for move in moved:
+            connection.execute(_MOVE, (recordset([move]),))
     if not merged:
         return 0
     rows = recordset(_row(fact) for fact in merged.values())

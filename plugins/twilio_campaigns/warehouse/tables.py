@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
@@ -127,8 +129,8 @@ messages = Table(
     CheckConstraint(_one_of("status", Status), name="status"),
     CheckConstraint("price >= 0", name="price_positive"),
     comment="The ledger: one row per intended message, written before anything is sent.",
-    # Room on each page, so that a status that changes does not touch the indexes (a HOT update).
-    postgresql_with={"fillfactor": "60"},
+    # Room on each page for all its rows anew, so that statuses that change do not touch the indexes (HOT updates).
+    postgresql_with={"fillfactor": "45"},
 )
 Index(
     "uq_messages_run_key_to_number",
@@ -191,7 +193,8 @@ Index("ix_audience_staging_freeze_id", audience_staging.c.freeze_id)
 campaign_events = Table(
     "campaign_events",
     metadata,
-    Column("event_id", Uuid, primary_key=True, comment="Deterministic from message and status."),
+    # The message first: one index finds its events and keeps each from being written twice.
+    Column("event_id", Uuid, nullable=False, comment="Deterministic from message and status."),
     Column("event_name", Text, nullable=False, server_default=text("'campaign'")),
     Column("action_type", Text, nullable=False, comment="sms or mms."),
     Column("status", Text, nullable=False),
@@ -203,7 +206,7 @@ campaign_events = Table(
     Column("recorded_at", Moment, nullable=False, server_default=text("now()"), comment="By our clock."),
     Column("campaign_id", Text),
     Column("run_key", Text),
-    Column("message_key", Uuid),
+    Column("message_key", Uuid, nullable=False),
     Column("message_sid", Text),
     Column("customer_id", Text),
     Column("to_number", Text),
@@ -211,6 +214,7 @@ campaign_events = Table(
     Column("tracked_on", Date),
     Column("provider_status", Text),
     Column("source", Text, nullable=False, comment="send, list, fetch or webhook."),
+    PrimaryKeyConstraint("message_key", "event_id"),
     CheckConstraint(_one_of("status", Status), name="status"),
     CheckConstraint("action_type in ('sms', 'mms')", name="action_type"),
     CheckConstraint("source in ('send', 'list', 'fetch', 'webhook')", name="source"),
@@ -218,8 +222,8 @@ campaign_events = Table(
     # Parts and codes that come later are filled in.
     postgresql_with={"fillfactor": "85"},
 )
-Index("ix_campaign_events_tracked_on", campaign_events.c.tracked_on)
-Index("ix_campaign_events_message_key", campaign_events.c.message_key)
+# Events of a day lie together: an index of ranges of pages finds them, and costs nothing to keep.
+Index("ix_campaign_events_tracked_on", campaign_events.c.tracked_on, postgresql_using="brin")
 Index("ix_campaign_events_campaign_id_occurred_at", campaign_events.c.campaign_id, campaign_events.c.occurred_at)
 
 inbound_messages = Table(
@@ -235,7 +239,41 @@ inbound_messages = Table(
     Column("recorded_at", Moment, nullable=False, server_default=text("now()")),
     Column("source", Text, nullable=False),
     Column("message_key", Uuid, comment="Last campaign message that this number had before it wrote."),
+    Column("media_urls", ARRAY(Text), comment="At Twilio; only webhooks tell them."),
+    Column("opt_out_type", Text, comment="stop, start or help, where Twilio itself says so."),
     comment="What people wrote to us.",
+)
+
+link_clicks = Table(
+    "link_clicks",
+    metadata,
+    Column("click_id", Uuid, primary_key=True, comment="Deterministic from message, link, time and browser."),
+    Column("event_id", Uuid, nullable=False, comment="The event of this message and link."),
+    Column("message_key", Uuid, nullable=False),
+    Column("message_sid", Text, nullable=False),
+    Column("link", Text, nullable=False, comment="Where it leads."),
+    Column("shortened_link", Text),
+    Column("clicked_at", Moment, nullable=False, comment="By Twilio's clock."),
+    Column("user_agent", Text),
+    Column(
+        "is_bot",
+        Boolean,
+        nullable=False,
+        comment="A program fetched it to show a preview; such clicks make no event.",
+    ),
+    Column("recorded_at", Moment, nullable=False, server_default=text("now()")),
+    comment="Every click on a shortened link, previews included.",
+)
+Index("ix_link_clicks_message_key", link_clicks.c.message_key)
+
+webhook_rejections = Table(
+    "webhook_rejections",
+    metadata,
+    Column("day", Date, primary_key=True, comment="UTC."),
+    Column("reason", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    comment="Requests to the webhooks that were turned away, by day and reason.",
 )
 
 suppressions = Table(

@@ -37,6 +37,10 @@ select
         count(*) filter (where s.delivery_state = 'delivered' and s.sends_receipts)::numeric
         / nullif(count(*) filter (where s.send_state = 'accepted' and s.sends_receipts), 0), 4
     ) as delivery_rate_with_receipts,
+    round(
+        count(c.message_key)::numeric
+        / nullif(count(*) filter (where s.delivery_state = 'delivered' or c.message_key is not null), 0), 4
+    ) as click_rate,
     percentile_cont(0.5) within group (order by s.seconds_to_delivery) as median_seconds_to_delivery,
     sum(s.number_of_message_parts) as parts,
     sum(s.price) as price,
@@ -48,4 +52,6 @@ group by r.run_key;
 
 comment on view campaign_performance is
 'One row per campaign run, cumulative counts: a delivered message is also counted as sent and enqueued. '
-'refused = enqueue_failed + rejected. delivery_rate_with_receipts leaves out countries that never report.';
+'refused = enqueue_failed + rejected. delivery_rate_with_receipts leaves out countries that never report. '
+'clicked counts messages of which somebody clicked a link, previews left out; click_rate is their share of those that '
+'are known to have arrived.';

@@ -1,0 +1,1 @@
+"""What Twilio, and people, reach over HTTP."""
