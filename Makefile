@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench chaos check format schema lock clean
+.PHONY: help demo up down test bench chaos check format schema dictionary lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -46,6 +46,9 @@ format: $(STAMP) ## Format the code
 
 schema: $(STAMP) ## Write the JSON schemas of campaign files and senders.yaml anew
 	$(BIN)/python -m twilio_campaigns.domain.file_schemas include
+
+dictionary: $(STAMP) ## Write docs/data-dictionary.md anew from the tables' comments
+	$(BIN)/python -m include.local.dictionary
 
 lock: ## Resolve requirements.txt anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-annotate \

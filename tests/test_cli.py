@@ -237,6 +237,8 @@ COMMANDS = {
     "send-late": ["send-late", "spring/x"],
     "recover": ["recover", "--since", "2026-11-20"],
     "audit": ["audit", "--day", "2026-11-20"],
+    "status": ["status"],
+    "report": ["report", "spring"],
 }
 
 
@@ -286,5 +288,5 @@ def test_help_names_every_command_and_does_not_wait_for_airflow():
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "heavy: []" in said
-    for command in ("validate", "simulator", *COMMANDS):
+    for command in ("validate", "simulator", "explain", *COMMANDS):
         assert re.search(rf"\W{command} ", said)

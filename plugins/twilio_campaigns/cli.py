@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twilio_campaigns import cli_audit, cli_plan, cli_runs, cli_webhooks
+from twilio_campaigns import cli_audit, cli_plan, cli_reports, cli_runs, cli_webhooks
 from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, open_warehouse, out
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
@@ -100,6 +100,7 @@ def reconcile(
 
 app.add_typer(simulator, name="simulator")
 cli_runs.add_to(app)
+cli_reports.add_to(app)
 cli_audit.add_to(app)
 cli_webhooks.add_to(app)
 app.command()(cli_plan.plan_reconcile)

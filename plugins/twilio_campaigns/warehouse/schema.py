@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 #: In the order in which they must be created.
-VIEWS: Final = ("message_status", "campaign_performance", "delivery_by_country", "delivery_errors")
+VIEWS: Final = (
+    "message_status",
+    "campaign_performance",
+    "delivery_by_country",
+    "delivery_errors",
+    "campaign_funnel_hourly",
+    "sender_daily",
+    "inbound_replies",
+    "airbyte_messages",
+    "fivetran_message",
+)
 
 
 def upgrade(url: str, schema: str = "messaging") -> str:

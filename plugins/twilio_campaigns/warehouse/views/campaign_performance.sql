@@ -55,3 +55,23 @@ comment on view campaign_performance is
 'refused = enqueue_failed + rejected. delivery_rate_with_receipts leaves out countries that never report. '
 'clicked counts messages of which somebody clicked a link, previews left out; click_rate is their share of those that '
 'are known to have arrived.';
+
+comment on column campaign_performance.audience is 'Rows that the segment gave.';
+comment on column campaign_performance.excluded is 'Rows that are not texted, see message_status.skip_reason.';
+comment on column campaign_performance.planned is 'Rows that were to be texted.';
+comment on column campaign_performance.too_late is 'Planned rows that were not sent in time, and will not be.';
+comment on column campaign_performance.waiting is 'Planned rows not handed to Twilio yet.';
+comment on column campaign_performance.unknown is 'Rows whose answer was lost and is being looked up.';
+comment on column campaign_performance.enqueued is 'Rows that Twilio accepted.';
+comment on column campaign_performance.enqueue_failed is 'Rows that Twilio refused at once.';
+comment on column campaign_performance.sent is 'Messages that left Twilio, those delivered or lost later included.';
+comment on column campaign_performance.refused is 'enqueue_failed and rejected together, so that number senders and service senders compare.';
+comment on column campaign_performance.unreported is 'Messages whose window closed without a final status.';
+comment on column campaign_performance.open is 'Messages that may still change.';
+comment on column campaign_performance.settled is 'Messages that nobody asks Twilio for any more.';
+comment on column campaign_performance.clicked is 'Messages of which a person opened a link.';
+comment on column campaign_performance.delivery_rate is 'delivered / enqueued.';
+comment on column campaign_performance.delivery_rate_with_receipts is 'The same over countries whose carriers send receipts.';
+comment on column campaign_performance.click_rate is 'clicked / messages delivered or clicked.';
+comment on column campaign_performance.parts is 'Text segments by Twilio''s count.';
+comment on column campaign_performance.price is 'What Twilio has billed so far.';

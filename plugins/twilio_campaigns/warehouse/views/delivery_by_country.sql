@@ -26,3 +26,7 @@ group by campaign_id, run_key, country;
 comment on view delivery_by_country is
 'One row per campaign run and country. sends_receipts is false where carriers report nothing back: '
 'a low delivery_rate there says nothing.';
+
+comment on column delivery_by_country.sends_receipts is 'False where carriers send no receipts: a low delivery_rate there says nothing.';
+comment on column delivery_by_country.delivery_rate is 'delivered / enqueued.';
+comment on column delivery_by_country.price is 'What Twilio has billed so far.';

@@ -17,3 +17,8 @@ group by m.campaign_id, m.run_key, m.status, m.status_code, e.error, e.comment;
 
 comment on view delivery_errors is
 'One row per campaign run and error: what it means, what to do, and how many messages met it.';
+
+comment on column delivery_errors.messages is 'How many messages ended with it.';
+comment on column delivery_errors.countries is 'Of the people who were to get them.';
+comment on column delivery_errors.first_at is 'By Twilio''s clock.';
+comment on column delivery_errors.last_at is 'By Twilio''s clock.';

@@ -41,3 +41,10 @@ select
 from messages as m;
 
 comment on view message_status is 'One row per message, excluded ones included: what became of it.';
+
+comment on column message_status.sends_receipts is 'False where carriers send no receipts to Twilio: then a message stays sent, whatever became of it.';
+comment on column message_status.delivery_state is 'not_sent, pending, sent, delivered, failed, rejected, or unreported once the window has closed without a final status.';
+comment on column message_status.delivered_at is 'When the carrier reported delivery, by Twilio''s clock.';
+comment on column message_status.seconds_to_delivery is 'From acceptance by Twilio to the report of delivery.';
+comment on column message_status.run_key is 'The campaign run, see campaign_runs.';
+comment on column message_status.skip_reason is 'Why this row of the audience is not texted.';

@@ -1,0 +1,187 @@
+"""Commands that answer questions: `status`, `report`, `explain`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from twilio_campaigns.cli_common import DatabaseUrl, errors_to_stderr, open_warehouse, out
+
+if TYPE_CHECKING:
+    from twilio_campaigns.warehouse.reports import Rows, RunReport
+
+#: Columns of `status` in a shell; JSON has all.
+_STATUS_COLUMNS: Final = ("run_key", "state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
+
+
+class Format(StrEnum):
+    """How an answer is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed; `csv` has one line per table, row and column."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+
+
+def status(
+    campaign: Annotated[str | None, typer.Argument(help="Only runs of this campaign.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the latest runs.")] = 20,
+    output: Annotated[Format, typer.Option("--format", help="What to print on standard output.")] = Format.TABLE,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show where the latest campaign runs stand, and which days have messages without an end."""
+    from twilio_campaigns.warehouse.reports import Reports
+
+    with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
+        reports = Reports(warehouse)
+        runs, days = reports.status(campaign, limit), reports.open_days()
+    if output is Format.JSON:
+        _print_json({"runs": runs, "open_days": days})
+        return
+    if not runs:
+        out.print(f"There is no run{f' of {campaign}' if campaign else ''} yet.", markup=False)
+    else:
+        _print_table("Runs", [{name: row[name] for name in _STATUS_COLUMNS} for row in runs])
+    if days:
+        _print_table("Days with open messages", days)
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="run_key, or a campaign_id for its last run.")],
+    output: Annotated[
+        ReportFormat, typer.Option("--format", help="What to print on standard output.")
+    ] = ReportFormat.TABLE,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show what became of a campaign run: the funnel, whom it left out, countries, errors and what to do about each."""
+    from twilio_campaigns.domain.exceptions import ConfigurationError
+    from twilio_campaigns.warehouse.reports import Reports
+
+    with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
+        reports = Reports(warehouse)
+        run_key = reports.find(run)
+        if run_key is None:
+            raise ConfigurationError(f"There is no run or campaign {run!r}. `twilio-campaigns status` lists the runs.")
+        found = reports.report(run_key)
+    _PRINTERS[output](found)
+
+
+def explain(
+    code: Annotated[int, typer.Argument(min=1, help="Twilio's error code, 30007 for example.")],
+    output: Annotated[Format, typer.Option("--format", help="What to print on standard output.")] = Format.TABLE,
+) -> None:
+    """Say what one of Twilio's error codes means, what to do, and what we make of it."""
+    from twilio_campaigns.domain.errors import all_entries, error_entry
+
+    entry = error_entry(code)
+    assert entry is not None  # noqa: S101 - there is one for every number
+    told: dict[str, Any] = {
+        "code": code,
+        "known": code in all_entries(),
+        "error": entry.name,
+        "comment": entry.comment,
+        "class": entry.error_class,
+        "concerns": entry.scope,
+        "status": "rejected" if entry.refused else "failed",
+        "suppresses": entry.suppresses,
+    }
+    if output is Format.JSON:
+        _print_json(told)
+        return
+    told["suppresses"] = "yes: the number is not texted again" if entry.suppresses else "no"
+    _print_table(f"Twilio error {code}", [{"": name, " ": value} for name, value in told.items() if name != "code"])
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (status, report, explain):
+        app.command()(command)
+
+
+def _print_json(value: object) -> None:
+    out.print_json(json.dumps(value, default=_plain))
+
+
+def _plain(value: object) -> object:
+    """Give what JSON cannot say: moments and days by ISO 8601, amounts as numbers."""
+    from decimal import Decimal
+
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _print_table(title: str, rows: Rows) -> None:
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        figures = any(_is_figure(row[name]) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_text, row.values()))
+    out.print(table)
+
+
+def _print_report(report: RunReport) -> None:
+    out.print(report.run_key, style="bold", markup=False, highlight=False)
+    for title, rows in report.tables().items():
+        if rows:
+            _print_table(title.capitalize(), rows)
+
+
+def _print_csv(report: RunReport) -> None:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("run_key", "table", "row", "column", "value"))
+    for title, rows in report.tables().items():
+        for number, row in enumerate(rows, 1):
+            writer.writerows((report.run_key, title, number, name, value) for name, value in row.items())
+
+
+def _print_html(report: RunReport) -> None:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("twilio_campaigns", "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["text"] = _text
+    environment.tests["figure"] = _is_figure
+    page = environment.get_template("report.html").render(run_key=report.run_key, tables=report.tables())
+    # Straight to standard output: rich would take brackets for its own.
+    typer.echo(page)
+
+
+def _is_figure(value: object) -> bool:
+    from decimal import Decimal
+
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+_PRINTERS: Final = {
+    ReportFormat.TABLE: _print_report,
+    ReportFormat.JSON: lambda report: _print_json({"run_key": report.run_key, **_as_json(report)}),
+    ReportFormat.CSV: _print_csv,
+    ReportFormat.HTML: _print_html,
+}
+
+
+def _as_json(report: RunReport) -> dict[str, Any]:
+    return {**report.tables(), "funnel": report.funnel}

@@ -1,0 +1,124 @@
+"""The commands that answer questions, on a run of which everything can be said."""
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from typer.testing import CliRunner
+
+from told_run import tell_run
+from twilio_campaigns.cli import app
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def run_key(warehouse, query):
+    return tell_run(warehouse, query)
+
+
+class Page(HTMLParser):
+    """The cells of a page, row by row."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.tags = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.tags[-1] in {"td", "th"}:
+            self.rows[-1][-1] += data.strip()
+
+
+class TestStatus:
+    def test_the_latest_runs_and_the_days_that_are_open(self, run_key, database_url):
+        said = json.loads(invoke("status", "--format", "json", "--database-url", database_url).stdout)
+        (run,) = said["runs"]
+        assert run["run_key"] == run_key
+        figures = {name: run[name] for name in ("planned", "excluded", "enqueued", "enqueue_failed", "delivered")}
+        assert figures == {"planned": 11, "excluded": 1, "enqueued": 10, "enqueue_failed": 1, "delivered": 6}
+        assert said["open_days"] == [{"day": "2026-11-20", "open": 10, "last_pass_at": None, "error": None}]
+
+    def test_the_table_names_the_run_whole(self, run_key, database_url):
+        result = invoke("status", "--database-url", database_url)
+        assert result.exit_code == 0
+        assert run_key.partition("/")[0] in result.stdout
+        assert "Days with open messages" in result.stdout
+
+    def test_another_campaign_has_no_run(self, run_key, database_url):
+        assert "no run of other" in invoke("status", "other", "--database-url", database_url).stdout
+
+
+class TestReport:
+    def test_a_campaigns_name_gives_its_last_run(self, run_key, database_url):
+        campaign = run_key.partition("/")[0]
+        said = json.loads(invoke("report", campaign, "--format", "json", "--database-url", database_url).stdout)
+        assert said["run_key"] == run_key
+        assert said["funnel"]["delivered"] == 6
+        assert said["exclusions"] == [{"skip_reason": "suppressed", "rows": 1}]
+        assert sum(row["enqueued"] for row in said["countries"]) == 10
+        assert {row["status_code"] for row in said["errors"]} == {30003, 30007}
+        assert all(row["comment"] for row in said["errors"])
+
+    def test_csv_has_a_line_for_every_cell(self, run_key, database_url):
+        text = invoke("report", run_key, "--format", "csv", "--database-url", database_url).stdout
+        lines = list(csv.DictReader(io.StringIO(text)))
+        assert {line["table"] for line in lines} == {"funnel", "exclusions", "countries", "errors"}
+        figures = {
+            value["value"]: other["value"]
+            for value, other in pairwise(lines)
+            if (value["table"], value["column"], other["column"]) == ("funnel", "figure", "value")
+        }
+        assert figures["delivered"] == "6"
+
+    def test_html_is_a_page_of_its_own_and_says_the_same(self, run_key, database_url, query):
+        query("update campaign_runs set state_reason = '<script>alert(1)</script> [red]'")
+        text = invoke("report", run_key, "--format", "html", "--database-url", database_url).stdout
+        page = Page(text)
+        assert page.tags[0] == "html"
+        assert not {"script", "link", "img"} & set(page.tags)
+        assert ["delivered", "6"] in page.rows
+        assert ["state reason", ""] not in page.rows
+        assert any("<script>alert(1)</script> [red]" in cell for row in page.rows for cell in row)
+
+    def test_the_table_shows_every_part(self, run_key, database_url):
+        said = invoke("report", run_key, "--database-url", database_url).stdout
+        for title in ("Funnel", "Exclusions", "Countries", "Errors"):
+            assert title in said
+
+    def test_an_unknown_run_is_told(self, run_key, database_url):
+        result = invoke("report", "nobody", "--database-url", database_url)
+        assert result.exit_code == 1
+        assert "no run or campaign 'nobody'" in result.stderr
+
+
+class TestExplain:
+    def test_a_code_that_suppresses(self):
+        said = json.loads(invoke("explain", 21610, "--format", "json").stdout)
+        assert said["error"] == "opted_out"
+        assert (said["status"], said["suppresses"], said["known"]) == ("rejected", True, True)
+
+    def test_a_code_that_nobody_knows(self):
+        said = json.loads(invoke("explain", 99999, "--format", "json").stdout)
+        assert (said["known"], said["error"], said["status"]) == (False, "unknown_error", "failed")
+
+    def test_what_is_no_code(self):
+        assert invoke("explain", "many").exit_code == 2
+        assert invoke("explain", 0).exit_code == 2
+
+    def test_the_table_says_what_to_do(self):
+        said = invoke("explain", 30007).stdout
+        assert "filtered" in said
+        assert "wording" in said
