@@ -9,7 +9,6 @@ from include.local import bench_reconcile_scene
 from include.local.bench_lab import Simulator
 from include.local.bench_reconcile_contestant import settings_for
 from include.local.bench_reconcile_scene import Afternoon
-from include.local.bench_reconcile_speed import line
 from include.local.bench_targets import Line, Note, Verdict
 from include.local.simulated_days import ClockedWarehouse, World
 from twilio_campaigns.domain.settings import Settings
@@ -45,7 +44,7 @@ def million(lab: Lab, when: Afternoon, smaller: int, tell: Callable[[str], None]
             tell(f"{count:,} messages: {figures[count].rate:,.0f} messages/s, {figures[count].peak_megabytes:,.0f} MB")
     large, small = figures[MILLION], figures[smaller]
     return [
-        line(f"ours, first pass over {MILLION:,}, 0 ms", [large]),
+        Line.of(f"ours, first pass over {MILLION:,}, 0 ms", [large]),
         Verdict(f"time per message, {MILLION:,} ÷ {smaller:,}", small.rate / large.rate, most=LINEAR),
         Note("of these: failed unsent, in no list, left to the next passes", f"{large.told[0]['left']:,}"),
         Verdict(

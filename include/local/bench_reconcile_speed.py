@@ -13,14 +13,13 @@ from include.local.bench_reconcile_contestant import ReadJob
 from include.local.bench_targets import Line, Note, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from include.local.bench_lab import Figures, Lab, Simulator
     from include.local.bench_reconcile_peers import Peer
     from include.local.bench_reconcile_scene import Afternoon
 
 LATENCIES: Final = (0.0, 0.1)
-MICRO: Final = 1e6
 FIRST: Final = "ours, first pass, into the tables"
 SECOND: Final = "ours, second pass, 5 % changed"
 SDK: Final = "SDK's stream(page_size=1000) to nowhere"
@@ -107,7 +106,7 @@ def read_by_sdk(lab: Lab, simulator: Simulator, messages: int) -> Figures:
 
 
 def _judge(results: Results, latency: str, messages: int) -> list[Line | Note | Verdict]:
-    lines = [line(f"{name}, {latency}", figures) for name, figures in results.figures.items()]
+    lines = [Line.of(f"{name}, {latency}", figures) for name, figures in results.figures.items()]
     lines += [
         Line(f"{name} to nowhere, {latency}", peer.rate, peer.rate, peer.rate, 0.0, 0.0, 0.0)
         for name, peer in results.peers.items()
@@ -149,17 +148,3 @@ def _judge(results: Results, latency: str, messages: int) -> list[Line | Note | 
         ),
         Note(f"peak memory of ours, {latency}", f"{max(f.peak_megabytes for f in results.figures[FIRST]):,.0f} MB"),
     ]
-
-
-def line(name: str, figures: Sequence[Figures]) -> Line:
-    """Give a contestant's line of the table."""
-    rates = [one.rate for one in figures]
-    return Line(
-        name,
-        median(rates),
-        min(rates),
-        max(rates),
-        median(MICRO * one.cpu / one.answers for one in figures),
-        median(MICRO * one.simulator_cpu / one.answers for one in figures),
-        median(MICRO * one.postgres_cpu / one.answers for one in figures),
-    )

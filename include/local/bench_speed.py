@@ -12,7 +12,7 @@ from include.local.bench_lab import BenchError
 from include.local.bench_targets import Line, Note, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from include.local.bench_lab import Figures, Lab, Simulator
 
@@ -21,7 +21,6 @@ WIDTH: Final = 100
 WIDTH_OF_WORKERS: Final = 40
 BATCHES_OF_WORKERS: Final = 4
 LATENCY: Final = 0.1
-MILLION: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def measure(lab: Lab, messages: int, rounds: int, tell: Callable[[str], None]) -
         for heat in (*HEATS[first:], *HEATS[:first]):
             figures[heat].append(run(lab, heat, round(messages * heat.share)))
             tell(f"round {turn + 1}: {heat.name}: {figures[heat][-1].rate:,.0f} messages/s")
-    return [*(_line(heat.name, figures[heat]) for heat in HEATS), *_judge(figures)]
+    return [*(Line.of(heat.name, figures[heat]) for heat in HEATS), *_judge(figures)]
 
 
 def run(lab: Lab, heat: Heat, messages: int) -> Figures:
@@ -105,19 +104,6 @@ def _shared(heat: Heat, simulator: Simulator, messages: int, url: str, batches: 
         Job("ours", simulator.url, simulator.token, messages, heat.width, url, batches=numbers[worker :: heat.workers])
         for worker in range(heat.workers)
     ]
-
-
-def _line(name: str, figures: Sequence[Figures]) -> Line:
-    rates = [one.rate for one in figures]
-    return Line(
-        name,
-        median(rates),
-        min(rates),
-        max(rates),
-        median(MILLION * one.cpu / one.answers for one in figures),
-        median(MILLION * one.simulator_cpu / one.answers for one in figures),
-        median(MILLION * one.postgres_cpu / one.answers for one in figures),
-    )
 
 
 def _judge(figures: dict[Heat, list[Figures]]) -> list[Note | Verdict]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.table import Table
 
 from include.local.environment import LOCAL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
 
+    from include.local.bench_lab import Figures
+
+MICRO: Final = 1e6
 #: What a busy machine may take from a ratio.
 TOLERANCE: Final = 0.1
 _COLUMNS: Final = ("messages/s", "spread", "CPU µs: own", "simulator", "PostgreSQL", "ratio", "target", "")
@@ -79,6 +84,23 @@ class Line:
     cpu: float
     simulator_cpu: float
     postgres_cpu: float
+
+    @classmethod
+    def of(cls, name: str, figures: Sequence[Figures]) -> Self:
+        """Give a contestant's line.
+
+        :param figures: of its rounds.
+        """
+        rates = [one.rate for one in figures]
+        return cls(
+            name,
+            median(rates),
+            min(rates),
+            max(rates),
+            median(MICRO * one.cpu / one.answers for one in figures),
+            median(MICRO * one.simulator_cpu / one.answers for one in figures),
+            median(MICRO * one.postgres_cpu / one.answers for one in figures),
+        )
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from include.local import bench_webhooks_scene, bench_webhooks_server
 from include.local.bench_lab import BenchError
-from include.local.bench_reconcile_speed import MICRO
 from include.local.bench_targets import Line, Note, Verdict
 from include.local.bench_webhooks_apps import BARE, NOTHING, OURS
 from include.local.bench_webhooks_load import LoadJob
@@ -155,16 +154,8 @@ def _check_answers(figures: Figures, name: str, messages: int) -> None:
 
 def _line(name: str, figures: list[Figures]) -> Line:
     """Give a contestant's line: here the server is what works itself, and the generator is the simulator."""
-    rates = [one.rate for one in figures]
-    return Line(
-        name,
-        median(rates),
-        min(rates),
-        max(rates),
-        median(MICRO * one.simulator_cpu / one.answers for one in figures),
-        median(MICRO * one.cpu / one.answers for one in figures),
-        median(MICRO * one.postgres_cpu / one.answers for one in figures),
-    )
+    line = Line.of(name, figures)
+    return replace(line, cpu=line.simulator_cpu, simulator_cpu=line.cpu)
 
 
 def _times(figures: list[Figures]) -> str:

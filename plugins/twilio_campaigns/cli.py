@@ -11,19 +11,14 @@ import asyncio
 import os
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from twilio_campaigns import cli_audit, cli_plan, cli_reports, cli_runs, cli_webhooks
-from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, gateways, open_warehouse, out
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from twilio_campaigns.gateway.client import TwilioGateway
 
 app = typer.Typer(
     name="twilio-campaigns",
@@ -93,7 +88,7 @@ def reconcile(
     from twilio_campaigns.engine.reconcile import Reconciler
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):
-        reconciler = Reconciler(warehouse, _gateways(settings.fetch_concurrency), settings)
+        reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
         look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
     out.print(f"{_utc_day(day)}: {look.summary}", markup=False)
 
@@ -104,17 +99,6 @@ cli_reports.add_to(app)
 cli_audit.add_to(app)
 cli_webhooks.add_to(app)
 app.command()(cli_plan.plan_reconcile)
-
-
-def _gateways(at_once: int) -> Callable[[str], Awaitable[TwilioGateway]]:
-    from twilio_campaigns.gateway.client import TwilioGateway
-    from twilio_campaigns.hooks.twilio import TwilioHook
-
-    async def gateway_of(connection_id: str) -> TwilioGateway:
-        settings = await asyncio.to_thread(TwilioHook(connection_id).get_settings)
-        return TwilioGateway(settings, max_connections=at_once)
-
-    return gateway_of
 
 
 def _utc_day(day: datetime) -> date:

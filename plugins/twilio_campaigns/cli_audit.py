@@ -5,31 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, Format, err, errors_to_stderr, gateways, open_warehouse, out
 
 if TYPE_CHECKING:
     from datetime import date
 
     from twilio_campaigns.domain.audit_result import AccountAudit, AuditResult
     from twilio_campaigns.domain.settings import Settings
-    from twilio_campaigns.gateway.client import TwilioGateway
     from twilio_campaigns.warehouse.connection import Warehouse
 
 #: What is printed of an account, in this order.
 _FIGURES = ("accepted", "matched", "missing", "different", "orphans", "listed", "fetched", "api_calls")
-
-
-class Format(StrEnum):
-    """How the result is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def audit(
@@ -64,14 +55,9 @@ def add_to(app: typer.Typer) -> None:
 
 def _audit(warehouse: Warehouse, settings: Settings, day: date, other_senders: list[str]) -> AuditResult:
     from twilio_campaigns.engine.audit import Auditor
-    from twilio_campaigns.gateway.client import TwilioGateway
-    from twilio_campaigns.hooks.twilio import TwilioHook
 
-    async def gateway_of(connection_id: str) -> TwilioGateway:
-        known = await asyncio.to_thread(TwilioHook(connection_id).get_settings)
-        return TwilioGateway(known, max_connections=settings.fetch_concurrency)
-
-    return asyncio.run(Auditor(warehouse, gateway_of, settings, other_senders=other_senders).audit(day))
+    auditor = Auditor(warehouse, gateways(settings.fetch_concurrency), settings, other_senders=other_senders)
+    return asyncio.run(auditor.audit(day))
 
 
 def _read(warehouse: Warehouse, day: date) -> AuditResult:

@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from twilio_campaigns.cli_common import DatabaseUrl, errors_to_stderr, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, open_warehouse, out
 
 if TYPE_CHECKING:
-    from twilio_campaigns.warehouse.reports import Rows, RunReport
+    from twilio_campaigns.warehouse.reports import Rows, RunResults
 
 #: Columns of `status` in a shell; JSON has all.
 _STATUS_COLUMNS: Final = ("run_key", "state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
-
-
-class Format(StrEnum):
-    """How an answer is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class ReportFormat(StrEnum):
@@ -130,14 +123,14 @@ def _print_table(title: str, rows: Rows) -> None:
     out.print(table)
 
 
-def _print_report(report: RunReport) -> None:
+def _print_report(report: RunResults) -> None:
     out.print(report.run_key, style="bold", markup=False, highlight=False)
     for title, rows in report.tables().items():
         if rows:
             _print_table(title.capitalize(), rows)
 
 
-def _print_csv(report: RunReport) -> None:
+def _print_csv(report: RunResults) -> None:
     import csv
     import sys
 
@@ -148,7 +141,7 @@ def _print_csv(report: RunReport) -> None:
             writer.writerows((report.run_key, title, number, name, value) for name, value in row.items())
 
 
-def _print_html(report: RunReport) -> None:
+def _print_html(report: RunResults) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -183,5 +176,5 @@ _PRINTERS: Final = {
 }
 
 
-def _as_json(report: RunReport) -> dict[str, Any]:
+def _as_json(report: RunResults) -> dict[str, Any]:
     return {**report.tables(), "funnel": report.funnel}

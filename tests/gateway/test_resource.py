@@ -87,6 +87,16 @@ def test_a_page_and_where_it_goes_on():
 
 
 @pytest.mark.parametrize(
+    "odd",
+    [r'"body": "cut in the middle of \ud83d"', '"price": NaN', '"error_code": 1e999', r'"body": "\u0000"', '"to": {}'],
+)
+def test_an_odd_field_loses_neither_its_message_nor_its_page(odd):
+    first = json.dumps(message_json(sid="SM" + "a" * 32))
+    page = parse_page(f'{{"messages": [{first[:-1]}, {odd}}}, {json.dumps(message_json())}]}}', Source.LIST)
+    assert [seen.sid for seen in page.messages] == ["SM" + "a" * 32, MESSAGE_SID]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "",

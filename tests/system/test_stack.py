@@ -247,9 +247,9 @@ def test_both_campaigns_come_to_their_end(running, reconciled_days):
         running.let_callbacks(**faults)
         running.forget_who_was_texted()
         run = running.run_campaign_while_the_api_server_dies if way == KILLED else running.run_campaign
-        runs[way] = run("spring_sale")
+        runs[way] = run("product_launch")
     # The last way is that of all that is still to come.
-    running.run_campaign("product_launch")
+    running.run_campaign("spring_sale")
     wait_until_settled(running.api, running.stack)
     sources = {way: running.sources(run_id) for way, run_id in runs.items()}
     assert "webhook" not in sources["lost"], sources

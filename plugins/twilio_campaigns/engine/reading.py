@@ -56,6 +56,8 @@ WRITERS: Final = 3
 LISTS: Final = 8
 #: Whose turn it is to call: a page tells of a thousand messages.
 _PAGE, _SINGLE = range(2)
+#: Before all lists: single messages are few.
+_AT_ONCE: Final = -1
 #: Share of a list's messages that is taken to have failed before it left, rather than to wait for its turn.
 FEW: Final = 0.05
 #: Asking for messages that a list should show goes on while at least one in so many has news.
@@ -285,7 +287,7 @@ class AccountReading:
         if self._pass.repair:
             self._pass.events_written += await asyncio.to_thread(self._repairs.repair_from_ledger, old)
 
-    async def _apply(self, observations: list[Observation], rank: int = -1) -> Applied:
+    async def _apply(self, observations: list[Observation], rank: int = _AT_ONCE) -> Applied:
         async with self._writers.turn(rank):
             applied = await asyncio.to_thread(
                 self._events.apply,

@@ -161,12 +161,21 @@ def parse_page(body: bytes | str, source: Source) -> MessagePage:
 
     :raises MalformedAnswerError: when it is not such a page, or points to another server.
     """
-    try:
-        page = _LIST.decode(body)
-    except (MsgspecError, ValueError, RecursionError) as error:
-        # msgspec says where in the page something is wrong, and never what stands there.
-        raise MalformedAnswerError(f"the page is not a list of messages ({error})") from None
+    page = _read_list(body)
     return MessagePage([_observed(message, source) for message in page.messages], _next_path(page.next_page_uri))
+
+
+def _read_list(body: bytes | str) -> _List:
+    try:
+        return _LIST.decode(body)
+    except (MsgspecError, ValueError, RecursionError):
+        pass
+    # The standard library lets pass what is no reason to lose a page: half an emoji where a text was cut, for example.
+    try:
+        return convert(json_object(body), _List)
+    except MsgspecError as error:
+        # It says where something is wrong, and never what stands there.
+        raise MalformedAnswerError(f"the page is not a list of messages ({error})") from None
 
 
 def parse_account(body: bytes | str) -> AccountStatus:

@@ -50,7 +50,7 @@ from messages
 where message_sid = any(%(sids)s::text[])
 """  # noqa: S608 - built of constants
 
-# One order of locks everywhere: messages by key, then events by id.
+# One order of locks everywhere: messages by key, then events by message and id.
 _READ_LOCKED: Final = f"{_READ} order by message_key for update"
 
 _LOCK: Final = """

@@ -43,7 +43,7 @@ select o.event_id, coalesce(r.spec ->> 'event_name', 'campaign'), m.channel, 'cl
 from json_to_recordset(%s) as o(event_id uuid, sid text, clicked_at timestamptz, connections text[])
 join messages as m on m.message_sid = o.sid and m.connection = any(o.connections)
 join campaign_runs as r on r.run_key = m.run_key
-order by o.event_id
+order by m.message_key, o.event_id
 on conflict (message_key, event_id) do update
 set occurred_at = least(e.occurred_at, excluded.occurred_at)
 where e.occurred_at > excluded.occurred_at

@@ -310,7 +310,7 @@ def _element(value: Any) -> str:  # noqa: ANN401 - as above
 
 
 def recordset(rows: Iterable[Any]) -> Json:
-    """Give rows to SQL's ``json_to_recordset``: one parameter instead of an array per column, and much less time.
+    """Give rows to SQL's ``json_to_recordset``, where they hold lists, or are few: :class:`Columns` takes less time.
 
     :param rows: mappings or dataclasses.
     """

@@ -39,8 +39,6 @@ KNOWN_TYPES: Final = {
     "price_unit": "text",
     "from_number": "text",
 }
-#: The same as the columns of a recordset.
-KNOWN_RECORD: Final = ", ".join(f"{name} {kind}" for name, kind in KNOWN_TYPES.items())
 
 _DRAFTS: Final = Columns(
     "o",
@@ -119,11 +117,6 @@ def drafts_of(
             observation.provider_status,
         )
     return drafts
-
-
-def columns_of(known: Known) -> dict[str, Any]:
-    """Give what is known of a message, by column."""
-    return {name: getattr(known, name) for name in KNOWN_COLUMNS}
 
 
 def _errors(

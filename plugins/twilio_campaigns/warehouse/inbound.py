@@ -102,7 +102,7 @@ from json_to_recordset(%s) as o(event_id uuid, sid text, action_type text, comme
 join inbound_messages as i on i.message_sid = o.sid
 join messages as m on m.message_key = i.message_key
 join campaign_runs as r on r.run_key = m.run_key
-order by o.event_id
+order by m.message_key, o.event_id
 on conflict (message_key, event_id) do update
 set occurred_at = least(e.occurred_at, excluded.occurred_at),
     number_of_message_parts = coalesce(e.number_of_message_parts, excluded.number_of_message_parts),

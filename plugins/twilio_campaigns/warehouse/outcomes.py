@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec.structs import astuple
 
 from twilio_campaigns.domain.ledger import EventDraft, Known, merge
 from twilio_campaigns.domain.message import Observation, event_id
 from twilio_campaigns.domain.status import Source, Status
-from twilio_campaigns.warehouse.connection import recordset, scalar
+from twilio_campaigns.warehouse.connection import Columns, scalar
 from twilio_campaigns.warehouse.dating import date_by_twilio
-from twilio_campaigns.warehouse.events import KNOWN_COLUMNS, KNOWN_RECORD, columns_of, drafts_of, write_events
+from twilio_campaigns.warehouse.events import KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
 from twilio_campaigns.warehouse.suppressions import suppress_failed, suppress_refused
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from twilio_campaigns.warehouse.connection import Connection
+
+_ACCEPTED: Final = Columns("o", message_key="uuid", sid="text", accepted_at="timestamptz", **KNOWN_TYPES)
 
 # What the answer says of the message comes with its SID: a row that has none knows nothing else yet.
 _ACCEPT: Final = f"""
@@ -32,8 +36,8 @@ set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS if name != "from_n
     tracked_on = (o.accepted_at at time zone 'UTC')::date,
     tracking_closes_at = o.accepted_at + %(window)s,
     resolve_after = null
-from json_to_recordset(%(rows)s) as o(message_key uuid, sid text, accepted_at timestamptz, {KNOWN_RECORD})
-where m.message_key = o.message_key
+from {_ACCEPTED}
+where m.message_key = o.message_key and m.message_key = any({_ACCEPTED.array("message_key")})
 """  # noqa: S608 - built of constants
 
 _REFUSE: Final = """
@@ -138,16 +142,11 @@ def accept_locked(
     """Give locked rows their SIDs and write their events; inside the caller's transaction."""
     if not accepted:
         return
-    rows = recordset(
-        {
-            "message_key": key,
-            "sid": observation.sid,
-            "accepted_at": observation.created_at,
-            **columns_of(merge(Known(), observation)),
-        }
+    rows = _ACCEPTED.values(
+        (key, observation.sid, observation.created_at, *astuple(merge(Known(), observation)))
         for key, observation in accepted.items()
     )
-    connection.execute(_ACCEPT, {"rows": rows, "window": window, "sid_source": sid_source})
+    connection.execute(cast("Any", _ACCEPT), {**rows, "window": window, "sid_source": sid_source})
     write_events(connection, [draft for key, observation in accepted.items() for draft in drafts_of(key, observation)])
     # A look-up adopts what may have failed long ago: nothing that is read later would be news.
     suppress_failed(connection, list(accepted.values()))

@@ -68,7 +68,7 @@ select dag_id, dag_run_id, state_reason, state_changed_by from campaign_runs whe
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
+class RunResults:
     """What became of one campaign run.
 
     :param funnel: the figures of `campaign_performance`, by name; who steered the run last, and why, behind them.
@@ -112,14 +112,14 @@ class Reports:
         """Tell which days have messages without an end, when each was read last, and what went wrong then."""
         return self._rows(_OPEN_DAYS)
 
-    def report(self, run_key: str) -> RunReport:
+    def report(self, run_key: str) -> RunResults:
         """Tell what became of a run.
 
         :param run_key: of a run that is there.
         """
         (funnel,), (run,) = self._rows(_FUNNEL, run_key=run_key), self._rows(_RUN, run_key=run_key)
         tables = (self._rows(query, run_key=run_key) for query in (_EXCLUSIONS, _COUNTRIES, _ERRORS))
-        return RunReport(run_key, {**funnel, **run}, *tables)
+        return RunResults(run_key, {**funnel, **run}, *tables)
 
     def _rows(self, query: str, **values: Any) -> Rows:  # noqa: ANN401 - whatever the query takes
         with self._warehouse.transaction() as connection:
