@@ -136,33 +136,44 @@ class TestLater:
 
 
 class TestSplit:
-    def test_lists_that_are_read_at_once_have_as_many_messages_each(self):
+    def test_lists_that_are_read_at_once_fill_a_page_each_but_for_what_leaves_later(self):
         due = {NOON + n: 100 for n in range(100)}
-        parts = split(Period(NOON - SKEW, NOON + 400, 10_000), due, 8, 4)
-        assert [part.due for part in parts] == [5000, 5000]
-        parts = split(Period(NOON - SKEW, NOON + 400, 10_000), due, 80, 4)
-        assert [part.due for part in parts] == [2500] * 4
+        parts = split(Period(NOON - SKEW, NOON + 400, 10_000), due, 10_000, 40)
+        assert len(parts) == 11
+        assert all(900 <= part.due <= 1000 for part in parts[:-1])
+        assert parts[-1].due < 900
+
+    def test_they_are_of_more_pages_where_there_would_be_too_many(self):
+        due = {NOON + n: 100 for n in range(1000)}
+        parts = split(Period(NOON - SKEW, NOON + 1400, 100_000), due, 100_000, 10)
+        assert 15 <= len(parts) <= 20
+        calls = sum(calls_of_list(part.after, part.before, part.due, Volumes()) for part in parts)
+        assert calls <= 1.1 * calls_of_list(NOON, NOON + 1400, 100_000, Volumes())
+
+    def test_among_other_peoples_messages_they_are_of_several_pages(self):
+        due = {NOON + n: 50 for n in range(100)}
+        assert len(split(Period(NOON - SKEW, NOON + 400, 5000), due, 30_000, 40)) == 11
 
     def test_a_short_list_is_read_by_one(self):
-        due = {NOON + n: 10 for n in range(100)}
-        assert len(split(Period(NOON, NOON + 99, 1000), due, 2, 20)) == 1
+        due = {NOON + n: 30 for n in range(100)}
+        assert len(split(Period(NOON, NOON + 99, 3000), due, 3000, 20)) == 1
 
     def test_one_second_cannot_be_split(self):
-        assert len(split(Period(NOON, NOON + 99, 90_000), {NOON: 90_000}, 91, 20)) == 1
+        assert len(split(Period(NOON, NOON + 99, 90_000), {NOON: 90_000}, 90_000, 20)) == 1
 
     @given(
         st.dictionaries(st.integers(0, 300), st.integers(1, 500), min_size=1, max_size=50),
-        st.integers(1, 90),
+        st.integers(1, 90_000),
         st.integers(1, 20),
     )
-    def test_the_parts_are_the_whole(self, rows, pages, at_once):
+    def test_the_parts_are_the_whole(self, rows, messages, at_once):
         due = {NOON + second: count for second, count in rows.items()}
         period = Period(NOON - SKEW, NOON + 600, sum(due.values()))
-        parts = split(period, due, pages, at_once)
+        parts = split(period, due, messages, at_once)
         assert (parts[0].after, parts[-1].before) == (period.after, period.before)
         assert all(later.after == earlier.before + 1 for earlier, later in pairwise(parts))
         assert sum(part.due for part in parts) == period.due
-        assert len(parts) <= at_once
+        assert len(parts) <= 2 * at_once
 
 
 class TestVolumes:

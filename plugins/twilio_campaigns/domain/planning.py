@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,8 +31,14 @@ USUAL_BUCKETS: Final = 288
 LATELY: Final = 1800
 #: Seconds of a bucket that must have been read to say how much is in it.
 LEAST_READ: Final = 30
-#: Fewest pages of a list that is worth a reader of its own: each one's last page is not full.
-PAGES_EACH: Final = 3
+#: Fewest pages of a list that is worth being split: below, nothing is gained that would be noticed.
+WORTH_SPLITTING: Final = 4
+#: Share of a page that the last page of a part is meant to fill: what leaves a little later moves to the next part.
+FULL: Final = 0.94
+#: Share of a part by which the last one is smaller, for the same reason.
+LAST_IS_LESS: Final = 0.2
+#: Fewest pages of a part that holds mostly other people's messages: how they are spread is not known.
+PAGES_AMONG_OTHERS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +131,14 @@ def _buckets_of(after: int, before: int) -> Iterator[tuple[int, int]]:
         yield start, min(before + 1, start + BUCKET) - max(after, start)
 
 
+def messages_of_list(after: int, before: int, due: int, volumes: Volumes) -> float:
+    """Estimate how many messages a list of a period gives: those that are due, at least."""
+    return max(due, volumes.expected(after, before))
+
+
 def calls_of_list(after: int, before: int, due: int, volumes: Volumes) -> int:
     """Count the API calls that a list of a period takes: its pages. A page that is full always has a successor."""
-    return int(max(due, volumes.expected(after, before)) // PAGE_ROWS) + 1
+    return int(messages_of_list(after, before, due, volumes) // PAGE_ROWS) + 1
 
 
 def plan(due: Mapping[int, int], volumes: Volumes, now: int) -> list[Period]:
@@ -210,21 +222,22 @@ def later(missing: Mapping[int, int], covered: Sequence[Period], volumes: Volume
     return [Period(gap.after, gap.before, rows) for gap in gaps] if calls < rows else []
 
 
-def split(period: Period, due: Mapping[int, int], pages: float, at_once: int) -> list[Period]:
+def split(period: Period, due: Mapping[int, int], messages: float, at_once: int) -> list[Period]:
     """Split a period into lists that can be read at the same time, each with about as many of the due messages.
 
     A list is read page after page, so that its length is what it takes; seconds are as finely as Twilio can tell
-    messages apart.
+    messages apart. Parts are of whole pages, so that they take hardly more calls than the period read at one go.
 
     :param due: as for :func:`plan`.
-    :param pages: pages that the whole period is expected to have.
-    :param at_once: lists that may be read at the same time.
+    :param messages: messages that the whole period is expected to have.
+    :param at_once: calls that may be made at the same time; there are at most twice as many parts.
     """
-    parts = min(at_once, int(pages) // PAGES_EACH)
+    parts = _parts(period.due, messages, 2 * at_once)
     seconds = sorted(second for second in due if period.after <= second <= period.before)
     if parts < 2 or len(seconds) < 2:  # noqa: PLR2004 - nothing to split
         return [period]
-    share = sum(due[second] for second in seconds) / parts
+    # The last one also shows what left later than those before it.
+    share = sum(due[second] for second in seconds) / (parts - LAST_IS_LESS)
     taken, cuts = 0, list[int]()
     for second in seconds[:-1]:
         taken += due[second]
@@ -236,6 +249,17 @@ def split(period: Period, due: Mapping[int, int], pages: float, at_once: int) ->
         for left, right in pairwise(edges)
         if left < right
     ]
+
+
+def _parts(due: int, messages: float, most: int) -> int:
+    """Give the number of parts of a list, so that the last page of each is as good as full."""
+    pages = messages / PAGE_ROWS
+    if pages < WORTH_SPLITTING:
+        return 1
+    each = ceil(pages / most + 1 - FULL)
+    if due < FULL * messages:
+        each = max(each, PAGES_AMONG_OTHERS)
+    return ceil(pages / (each - 1 + FULL))
 
 
 def pages_left(period: Period, sent: Sequence[int], volumes: Volumes) -> float:

@@ -15,16 +15,16 @@ from twilio_campaigns.domain.planning import (
     PAGE_ROWS,
     Listed,
     Volumes,
-    calls_of_list,
     due_ages,
     later,
+    messages_of_list,
     pages_left,
     plan,
     split,
 )
 from twilio_campaigns.engine.inbound import InboundSweep
 from twilio_campaigns.engine.resolve import Resolver
-from twilio_campaigns.engine.together import all_of
+from twilio_campaigns.engine.together import Together, all_of, together
 from twilio_campaigns.engine.turns import Turns
 from twilio_campaigns.warehouse.applying import Applied, EventStore
 from twilio_campaigns.warehouse.due import Ages, DueStore
@@ -33,7 +33,7 @@ from twilio_campaigns.warehouse.reconciling import ReconcileStore
 from twilio_campaigns.warehouse.repairing import RepairStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from twilio_campaigns.domain.message import Observation
     from twilio_campaigns.domain.planning import Period
@@ -51,9 +51,10 @@ FETCH_CHUNK: Final = 200
 UNSEEN_AT_ONCE: Final = 20_000
 #: Pages that are applied at the same time: some are encoded while others are written.
 WRITERS: Final = 3
-#: Lists that are read at the same time. They show pages faster than these are written down; with more at a time, all
-#: would end together, and nothing be left to read while what they did not show is asked for.
-LISTS: Final = 8
+#: Pages that are on their way from Twilio or wait to be applied: these hold a thousand messages each.
+PAGES_HELD: Final = 9
+#: Lists in a row of which together what they did not show is asked for.
+ASKED_TOGETHER: Final = 4
 #: Whose turn it is to call: a page tells of a thousand messages.
 _PAGE, _SINGLE = range(2)
 #: Before all lists: single messages are few.
@@ -89,7 +90,7 @@ class AccountReading:
         self._inbound = InboundSweep(warehouse, settings)
         self._resolver = Resolver(warehouse, twilio, connection_id, settings)
         self._calls = Turns(settings.fetch_concurrency)
-        self._lists = asyncio.Semaphore(LISTS)
+        self._pages_held = Turns(PAGES_HELD)
         self._writers = Turns(WRITERS)
         self._renewed_at = time.monotonic()
         self._unseen: dict[str, int] = {}
@@ -163,35 +164,37 @@ class AccountReading:
     async def _list_periods(self, periods: Iterable[Period]) -> None:
         parts: list[Period] = []
         for period in periods:
-            pages = calls_of_list(period.after, period.before, period.due, self._volumes)
-            parts += split(period, self._seconds, pages, self._settings.fetch_concurrency)
+            messages = messages_of_list(period.after, period.before, period.due, self._volumes)
+            parts += split(period, self._seconds, messages, self._settings.fetch_concurrency)
         is_read = [asyncio.Event() for _ in parts]
 
         async def read(number: int) -> None:
             # Earlier ones first: what they do not show is asked for while the later ones are read.
-            async with self._lists:
-                await self._list_period(parts[number], number)
-            is_read[number].set()
+            async with together() as applying:
+                await self._list_period(parts[number], number, applying)
+                is_read[number].set()
 
-        async def ask(number: int) -> None:
+        async def ask(begin: int) -> None:
             # What left a moment later than it was accepted is shown by the list that follows.
-            for event in is_read[number : number + 2]:
+            for event in is_read[begin : begin + ASKED_TOGETHER + 1]:
                 await event.wait()
-            await self._ask_for_few(parts[number])
+            await self._ask_for_few(parts[begin : begin + ASKED_TOGETHER])
 
         numbers = range(len(parts))
-        await all_of([*map(read, numbers), *map(ask, numbers)])
+        await all_of([*map(read, numbers), *map(ask, numbers[::ASKED_TOGETHER])])
 
-    async def _list_period(self, period: Period, rank: int) -> None:
+    async def _list_period(self, period: Period, rank: int, applying: Together) -> None:
         """Read one list, unless it turns out that asking for each message of it takes fewer calls.
 
-        :param rank: lists with less are written down first.
+        :param rank: lists with less are read and written down first.
+        :param applying: where pages are applied, while the next ones are read.
         """
         left, sent = period.due, list[int]()
-        async with aclosing(self._pages(period)) as read:
-            async for page in read:
+        async with aclosing(self._pages(period, rank)) as read:
+            async for page, release in read:
                 sent += [int(o.sent_at.timestamp()) for o in page if o.sent_at is not None]
-                left -= await self._take_in(page, period, rank)
+                left -= self._tick_off(page, period)
+                applying.start(self._take_in(page, rank, release))
                 if len(page) == PAGE_ROWS and pages_left(period, sent, self._volumes) > max(0, left):
                     # Only other people's messages are left, or too few of ours among them.
                     self._listed.add(min(sent), max(sent), sent, is_sample=True)
@@ -199,26 +202,41 @@ class AccountReading:
         self._listed.add(period.after, period.before, sent)
         self._covered.append(period)
 
-    async def _pages(self, period: Period) -> AsyncGenerator[list[Observation], None]:
-        """Give the pages of a list; each call waits for its turn among all of this account."""
+    async def _pages(
+        self, period: Period, rank: int
+    ) -> AsyncGenerator[tuple[list[Observation], Callable[[], None]], None]:
+        """Give the pages of a list, and what is to be called when one is done with; each call waits for its turn."""
         pages = aiter(self._twilio.list(sent_after=period.sent_after, sent_before=period.sent_before))
         while True:
-            async with self._calls.turn(_PAGE):
-                page = await anext(pages, None)
+            release = await self._pages_held.enter(rank)
+            page = None
+            try:
+                async with self._calls.turn(_PAGE):
+                    page = await anext(pages, None)
+            finally:
+                if page is None:
+                    release()
             if page is None:
                 return
             self._pass.list_pages += 1
             self._pass.listed += len(page)
-            yield page
+            yield page, release
 
-    async def _take_in(self, page: list[Observation], period: Period, rank: int) -> int:
-        """Apply one page; give how many of the messages that are expected in the period it showed."""
-        seconds = [self._unseen.pop(sid, None) for sid in (await self._apply(page, rank)).ours]
-        await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
+    def _tick_off(self, page: list[Observation], period: Period) -> int:
+        """Note what a page shows; give how many of the messages that are expected in the period are among it."""
+        seconds = [self._unseen.pop(observation.sid, None) for observation in page]
+        return sum(second is not None and period.after <= second <= period.before for second in seconds)
+
+    async def _take_in(self, page: list[Observation], rank: int, release: Callable[[], None]) -> None:
+        """Apply one page."""
+        try:
+            await self._apply(page, rank)
+            await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
+        finally:
+            release()
         if time.monotonic() - self._renewed_at > self._settings.day_lease.total_seconds() / 4:
             self._renewed_at = time.monotonic()
             await asyncio.to_thread(self._days.renew, self._pass, self._settings.day_lease)
-        return sum(second is not None and period.after <= second <= period.before for second in seconds)
 
     async def _ask_for_the_rest(self) -> None:
         """Ask for what no list showed.
@@ -234,14 +252,17 @@ class AccountReading:
         for sids in chunks(missing, UNSEEN_AT_ONCE):
             await self._ask_while_it_pays(sids)
 
-    async def _ask_for_few(self, period: Period) -> None:
-        """Ask for the few that one list did not show, while others are still being read: most never left.
+    async def _ask_for_few(self, periods: Sequence[Period]) -> None:
+        """Ask for the few that some lists did not show, while others are still being read: most never left.
 
         Where many are missing, they wait in Twilio's queue, and other lists may show them.
         """
-        sids = [sid for sid, second in self._unseen.items() if period.after <= second <= period.before]
-        if period in self._covered and len(sids) <= FEW * period.due:
-            await self._ask_while_it_pays(sids)
+        wanted: list[str] = []
+        for period in periods:
+            sids = [sid for sid, second in self._unseen.items() if period.after <= second <= period.before]
+            if period in self._covered and len(sids) <= FEW * period.due:
+                wanted += sids
+        await self._ask_while_it_pays(wanted)
 
     async def _ask_while_it_pays(self, sids: Sequence[str]) -> None:
         for chunk in chunks(self._wanted(await asyncio.to_thread(self._store.unseen, sids)), FETCH_CHUNK):

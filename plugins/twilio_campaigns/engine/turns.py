@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 class Turns:
@@ -29,6 +29,14 @@ class Turns:
 
         :param rank: the lesser goes first; equals in the order in which they came.
         """
+        leave = await self.enter(rank)
+        try:
+            yield
+        finally:
+            leave()
+
+    async def enter(self, rank: int = 0) -> Callable[[], None]:
+        """Wait for a turn, and be in until what this gives is called, once; as :meth:`turn`."""
         if self._free:
             self._free -= 1
         else:
@@ -40,10 +48,7 @@ class Turns:
                 if called.done() and not called.cancelled():
                     self._pass_on()
                 raise
-        try:
-            yield
-        finally:
-            self._pass_on()
+        return self._pass_on
 
     def _pass_on(self) -> None:
         while self._waiting:
