@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 
 from twilio_campaigns.domain.errors import error_entry
 from twilio_campaigns.domain.ledger import EventDraft, Known, event_drafts
-from twilio_campaigns.warehouse.connection import Columns
+from twilio_campaigns.warehouse.connection import Columns, array_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,8 +64,8 @@ select o.event_id, r.event_name, m.channel, o.status,
        m.campaign_id, m.run_key, m.message_key, m.message_sid, m.customer_id, m.to_number, m.country,
        m.tracked_on, o.provider_status, o.source
 from {_DRAFTS}
-left join {_ERRORS} on c.code is not distinct from o.status_code
-join messages as m on m.message_key = o.message_key and m.message_key = any({_DRAFTS.array("message_key")})
+left join {_ERRORS} on c.code = coalesce(o.status_code, 0)
+join messages as m on m.message_key = o.message_key and m.message_key = any(%(keys)s::uuid[])
 join lateral (select coalesce(spec ->> 'event_name', 'campaign') as event_name
               from campaign_runs where run_key = m.run_key offset 0) as r on true
 order by o.message_key, o.event_id
@@ -94,7 +94,8 @@ def write_events(connection: Connection, drafts: Sequence[EventDraft], entry: Er
     """
     if not drafts:
         return 0
-    values = {**_DRAFTS.values(map(astuple, drafts)), **_ERRORS.values(_errors(drafts, entry))}
+    keys = array_of(list({draft.message_key for draft in drafts}))
+    values = {**_DRAFTS.values(map(astuple, drafts)), **_ERRORS.values(_errors(drafts, entry)), "keys": keys}
     return connection.execute(cast("Any", _WRITE), values).rowcount
 
 
@@ -121,9 +122,9 @@ def drafts_of(
 
 def _errors(
     drafts: Iterable[EventDraft], entry: ErrorEntry | None
-) -> Iterator[tuple[int | None, str | None, str | None]]:
-    """Give name and explanation of each code among these events; there are few codes and many events."""
+) -> Iterator[tuple[int, str, str]]:
+    """Give name and explanation of each code among these events, 0 for none; there are few codes and many events."""
     for code in {draft.status_code for draft in drafts}:
         found = error_entry(code) or entry
         if found is not None:
-            yield code, found.name, found.comment
+            yield code or 0, found.name, found.comment
