@@ -194,10 +194,10 @@ def test_stop_takes_effect_before_the_next_chunk(warehouse, query, simulator):
     assert "claimed" not in states(query)
 
 
-def test_a_killed_try_leaves_no_claim_behind(warehouse, query, simulator):
+def test_a_killed_try_leaves_no_claim_behind(warehouse, query, simulator, monkeypatch):
     of = campaign(sender=sender(parts_per_second=50.0))
     freeze(warehouse, people(200), of=of)
-    tally, _ = send(warehouse, simulator.settings(), of=of, while_sending=lambda batch: batch.kill())
+    tally, _ = send(warehouse, simulator.settings(), of=of, while_sending=killed_with(20, monkeypatch))
     assert 0 < tally.accepted < 200
     assert set(states(query)) == {"accepted", "planned"}
     assert states(query)["accepted"] == len(simulator.truth())
@@ -258,8 +258,25 @@ def test_rows_that_wait_for_their_turn_when_the_task_is_killed_stay_planned(ware
     freeze(warehouse, people(300))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("twilio_campaigns.engine.send.KILL_PATIENCE", 0.3)
-        send(warehouse, simulator.settings(), width=10, while_sending=BatchSender.kill)
+        send(warehouse, simulator.settings(), width=10, while_sending=killed_with(10, patch))
     assert states(query) == {"planned": 290, "unknown": 10}
+
+
+def killed_with(under_way, patch):
+    """Kill the batch when so many of its requests are under way, however slow the machine is."""
+    begun, reached, create, kept = count(1), asyncio.Event(), TwilioGateway.create, set()
+
+    async def watched(self, message, **options):
+        if next(begun) == under_way:
+            reached.set()
+        return await create(self, message, **options)
+
+    async def kill(batch):
+        await reached.wait()
+        batch.kill()
+
+    patch.setattr(TwilioGateway, "create", watched)
+    return lambda batch: kept.add(asyncio.ensure_future(kill(batch)))
 
 
 def test_a_warehouse_that_is_away_while_capacity_is_reserved_leaves_nobody_claimed(

@@ -42,7 +42,7 @@ class Together:
 async def together() -> AsyncIterator[Together]:
     """Await at the block's end all that was started in it, also where the block itself fails.
 
-    An :class:`asyncio.TaskGroup` would give up what is under way, and wrap the failure, which callers tell by its class.
+    An :class:`asyncio.TaskGroup` would give up what is under way, and wrap the failure, which callers tell by class.
     """
     started = Together()
     try:

@@ -120,9 +120,7 @@ def drafts_of(
     return drafts
 
 
-def _errors(
-    drafts: Iterable[EventDraft], entry: ErrorEntry | None
-) -> Iterator[tuple[int, str, str]]:
+def _errors(drafts: Iterable[EventDraft], entry: ErrorEntry | None) -> Iterator[tuple[int, str, str]]:
     """Give name and explanation of each code among these events, 0 for none; there are few codes and many events."""
     for code in {draft.status_code for draft in drafts}:
         found = error_entry(code) or entry
