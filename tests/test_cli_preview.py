@@ -95,7 +95,7 @@ class TestMistakes:
     def test_an_unknown_campaign(self, include):
         result = invoke("sprin", "--include", include)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "no campaign 'sprin'. Did you mean 'spring'?" in result.stderr
+        assert "there is no campaign 'sprin'. Did you mean 'spring'?" in result.stderr
 
     def test_a_broken_one_says_what_validate_says(self, include):
         (include / "campaigns" / "bad.yaml").write_text("sender: marketing\n")
