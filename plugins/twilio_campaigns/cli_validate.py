@@ -40,7 +40,8 @@ def validate(
                 found += _data(campaign, include)
             if connections:
                 found += _connections(campaign)
-    found.sort(key=lambda finding: (finding.file, finding.line or 0))
+    # What other files lean on comes first.
+    found.sort(key=lambda finding: ("/campaigns/" in finding.file, finding.file, finding.line or 0))
     wrong = {finding.file for finding in found if strict or not finding.advice}
     good = [one.campaign.campaign_id for one in loaded if one.problems.shown not in wrong]
     if output is Format.JSON:
