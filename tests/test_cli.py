@@ -275,7 +275,7 @@ def test_what_is_a_fault_of_ours_keeps_its_traceback(monkeypatch):
     def fail(_include):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("twilio_campaigns.domain.campaign_files.load_campaigns", fail)
+    monkeypatch.setattr("twilio_campaigns.domain.file_review.review", fail)
     assert isinstance(invoke("validate").exception, ZeroDivisionError)
 
 
@@ -288,5 +288,5 @@ def test_help_names_every_command_and_does_not_wait_for_airflow():
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "heavy: []" in said
-    for command in ("validate", "simulator", "explain", *COMMANDS):
+    for command in ("validate", "preview", "simulator", "explain", *COMMANDS):
         assert re.search(rf"\W{command} ", said)

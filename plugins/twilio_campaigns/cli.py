@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from twilio_campaigns import cli_audit, cli_plan, cli_reports, cli_runs, cli_webhooks
-from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns import cli_audit, cli_plan, cli_preview, cli_reports, cli_runs, cli_validate, cli_webhooks
+from twilio_campaigns.cli_common import DatabaseUrl, errors_to_stderr, gateways, open_warehouse, out
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
 
@@ -26,26 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-Include = Annotated[Path, typer.Option("--include", help="Folder of campaigns, segments and senders.yaml.")]
-
-
-@app.command()
-def validate(include: Include = Path("include")) -> None:
-    """Check every campaign file and senders.yaml; exit code 1 if anything is wrong."""
-    from twilio_campaigns.domain.campaign_files import load_campaigns
-
-    with errors_to_stderr():
-        campaigns, errors = load_campaigns(include)
-        for campaign in campaigns:
-            out.print(f"{campaign.campaign_id}: ok", markup=False)
-        for error in errors:
-            err.print(str(error), style="red", markup=False, highlight=False)
-        if not campaigns and not errors:
-            err.print(
-                f"There is no campaign in {include}/campaigns. Add a file, or name another --include.", markup=False
-            )
-    if errors or not campaigns:
-        raise typer.Exit(1)
+cli_validate.add_to(app)
+cli_preview.add_to(app)
 
 
 @app.command()
