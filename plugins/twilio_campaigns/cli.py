@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from twilio_campaigns import cli_audit, cli_plan, cli_reports, cli_runs, cli_webhooks
-from twilio_campaigns.cli_common import DatabaseUrl, err, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns import cli_audit, cli_plan, cli_preview, cli_reports, cli_runs, cli_webhooks
+from twilio_campaigns.cli_common import DatabaseUrl, Include, err, errors_to_stderr, gateways, open_warehouse, out
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
 
@@ -26,7 +26,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-Include = Annotated[Path, typer.Option("--include", help="Folder of campaigns, segments and senders.yaml.")]
 
 
 @app.command()
@@ -95,6 +94,7 @@ def reconcile(
 
 app.add_typer(simulator, name="simulator")
 cli_runs.add_to(app)
+cli_preview.add_to(app)
 cli_reports.add_to(app)
 cli_audit.add_to(app)
 cli_webhooks.add_to(app)

@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +37,9 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database-url", help="PostgreSQL URL; else AIRFLOW_CONN_WAREHOUSE_DEFAULT is used."),
 ]
+
+
+Include = Annotated[Path, typer.Option("--include", help="Folder of campaigns, segments and senders.yaml.")]
 
 
 @contextmanager

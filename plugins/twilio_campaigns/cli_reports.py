@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, open_warehouse, out
+from twilio_campaigns.cli_output import as_text, is_figure, print_csv, print_json, print_table
 
 if TYPE_CHECKING:
-    from twilio_campaigns.warehouse.reports import Rows, RunResults
+    from twilio_campaigns.warehouse.reports import RunResults
 
 #: Columns of `status` in a shell; JSON has all.
 _STATUS_COLUMNS: Final = ("run_key", "state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
@@ -40,14 +39,14 @@ def status(
         reports = Reports(warehouse)
         runs, days = reports.status(campaign, limit), reports.open_days()
     if output is Format.JSON:
-        _print_json({"runs": runs, "open_days": days})
+        print_json({"runs": runs, "open_days": days})
         return
     if not runs:
         out.print(f"There is no run{f' of {campaign}' if campaign else ''} yet.", markup=False)
     else:
-        _print_table("Runs", [{name: row[name] for name in _STATUS_COLUMNS} for row in runs])
+        print_table("Runs", [{name: row[name] for name in _STATUS_COLUMNS} for row in runs])
     if days:
-        _print_table("Days with open messages", days)
+        print_table("Days with open messages", days)
 
 
 def report(
@@ -90,10 +89,10 @@ def explain(
         "suppresses": entry.suppresses,
     }
     if output is Format.JSON:
-        _print_json(told)
+        print_json(told)
         return
     told["suppresses"] = "yes: the number is not texted again" if entry.suppresses else "no"
-    _print_table(f"Twilio error {code}", [{"": name, " ": value} for name, value in told.items() if name != "code"])
+    print_table(f"Twilio error {code}", [{"": name, " ": value} for name, value in told.items() if name != "code"])
 
 
 def add_to(app: typer.Typer) -> None:
@@ -102,43 +101,23 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _print_json(value: object) -> None:
-    out.print_json(json.dumps(value, default=_plain))
-
-
-def _plain(value: object) -> object:
-    """Give what JSON cannot say: moments and days by ISO 8601, amounts as numbers."""
-    from decimal import Decimal
-
-    return float(value) if isinstance(value, Decimal) else str(value)
-
-
-def _print_table(title: str, rows: Rows) -> None:
-    table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        figures = any(_is_figure(row[name]) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if figures else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(_text, row.values()))
-    out.print(table)
-
-
 def _print_report(report: RunResults) -> None:
     out.print(report.run_key, style="bold", markup=False, highlight=False)
     for title, rows in report.tables().items():
         if rows:
-            _print_table(title.capitalize(), rows)
+            print_table(title.capitalize(), rows)
 
 
 def _print_csv(report: RunResults) -> None:
-    import csv
-    import sys
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("run_key", "table", "row", "column", "value"))
-    for title, rows in report.tables().items():
-        for number, row in enumerate(rows, 1):
-            writer.writerows((report.run_key, title, number, name, value) for name, value in row.items())
+    print_csv(
+        ("run_key", "table", "row", "column", "value"),
+        (
+            (report.run_key, title, number, name, value)
+            for title, rows in report.tables().items()
+            for number, row in enumerate(rows, 1)
+            for name, value in row.items()
+        ),
+    )
 
 
 def _print_html(report: RunResults) -> None:
@@ -147,30 +126,16 @@ def _print_html(report: RunResults) -> None:
     environment = Environment(
         loader=PackageLoader("twilio_campaigns", "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters["text"] = _text
-    environment.tests["figure"] = _is_figure
+    environment.filters["text"] = as_text
+    environment.tests["figure"] = is_figure
     page = environment.get_template("report.html").render(run_key=report.run_key, tables=report.tables())
     # Straight to standard output: rich would take brackets for its own.
     typer.echo(page)
 
 
-def _is_figure(value: object) -> bool:
-    from decimal import Decimal
-
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 _PRINTERS: Final = {
     ReportFormat.TABLE: _print_report,
-    ReportFormat.JSON: lambda report: _print_json({"run_key": report.run_key, **_as_json(report)}),
+    ReportFormat.JSON: lambda report: print_json({"run_key": report.run_key, **_as_json(report)}),
     ReportFormat.CSV: _print_csv,
     ReportFormat.HTML: _print_html,
 }

@@ -7,6 +7,7 @@ file at once.
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.campaign import (
@@ -32,11 +33,11 @@ from twilio_campaigns.domain.sender_files import Senders, load_senders, read_sen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from twilio_campaigns.domain.yaml_lines import KeyPath
 
 __all__ = [
+    "find_campaign",
     "json_schemas",
     "load_campaign",
     "load_campaigns",
@@ -85,6 +86,28 @@ def load_campaigns(include: Path) -> tuple[list[Campaign], list[CampaignFileErro
             by_id[campaign.campaign_id].append((path, campaign))
     errors += [error for found in by_id.values() if len(found) > 1 for error in _duplicates(found, include)]
     return [found[0][1] for _, found in sorted(by_id.items()) if len(found) == 1], errors
+
+
+def find_campaign(include: Path, name: str) -> Campaign:
+    """Read the campaign of this id.
+
+    :param include: the include folder.
+    :param name: its id, or its file.
+    :raises CampaignFileError: it is broken, or there is none of this name.
+    """
+    campaign_id = Path(name).stem if Path(name).suffix.lower() in _SUFFIXES else name
+    campaigns, errors = load_campaigns(include)
+    for campaign in campaigns:
+        if campaign.campaign_id == campaign_id:
+            return campaign
+    folder = include / "campaigns"
+    paths = _campaign_paths(folder) if folder.is_dir() else []
+    places = tuple(f"{shown_path(path, include)}:" for path in paths if path.stem == campaign_id)
+    if not places:
+        remedy = did_you_mean(campaign_id, (path.stem for path in paths), "`twilio-campaigns validate` lists them.")
+        raise CampaignFileError(f"{shown_path(folder, include)} has no campaign {campaign_id!r}. {remedy}")
+    places += (f"{shown_path(include / 'senders.yaml', include)}:",)
+    raise CampaignFileError(*(problem for e in errors for problem in e.problems if problem.startswith(places)))
 
 
 def resolve_segment(segment: Segment, include: Path) -> Segment:

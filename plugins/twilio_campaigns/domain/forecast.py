@@ -40,26 +40,34 @@ class Forecast:
         behind = (self.parts + self.parts_ahead) / self.released_per_second - self.takes.total_seconds()
         return timedelta(seconds=max(0.0, behind))
 
-    def check(self, *, send_within: timedelta, validity: timedelta | None) -> None:
-        """Refuse an audience that cannot be reached in time; better nobody than an unknown part of it.
+    def problem(self, *, send_within: timedelta, validity: timedelta | None) -> tuple[str, str] | None:
+        """Say why an audience cannot be reached in time, and what to do; `None` if it can.
 
         :param send_within: after the freeze nothing is handed over later than this.
         :param validity: when Twilio gives up on a queued message; `None` is Twilio's own 10 hours.
-        :raises AudienceError: with the figures and what to do.
         """
         if self.takes > send_within:
-            raise AudienceError(
-                f"{self} That is longer than send_within ({_words(send_within)}), so the rest would never go out. "
-                "Nobody was planned. Raise send_within, use a faster sender, or make the segment smaller; then clear "
-                "this task."
-            )
+            why = f"{self} That is longer than send_within ({_words(send_within)}), so the rest would never go out."
+            return why, "Raise send_within, use a faster sender, or make the segment smaller"
         longest = validity or LONGEST_QUEUE
         if self.queues_for > longest:
-            raise AudienceError(
+            why = (
                 f"{self} The last message would wait {_words(self.queues_for)} in Twilio's queue, which gives up after "
-                f"{_words(longest)} (errors 21611, 30001, 30036). Nobody was planned. Lower the sender's "
-                "parts_per_second, or make the segment smaller; then clear this task."
+                f"{_words(longest)} (errors 21611, 30001, 30036)."
             )
+            return why, "Lower the sender's parts_per_second, or make the segment smaller"
+        return None
+
+    def check(self, *, send_within: timedelta, validity: timedelta | None) -> None:
+        """Refuse an audience that cannot be reached in time; better nobody than an unknown part of it.
+
+        :param send_within: as for :meth:`problem`.
+        :param validity: the same.
+        :raises AudienceError: with the figures and what to do.
+        """
+        if found := self.problem(send_within=send_within, validity=validity):
+            why, remedy = found
+            raise AudienceError(f"{why} Nobody was planned. {remedy}; then clear this task.")
 
     def __str__(self) -> str:
         """Say it in one line for a log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
 
 from psycopg.types.json import Jsonb
 
@@ -93,25 +93,8 @@ from stdin
 """
 
 # Whom another run of the campaign has texted lately, or may text at any moment, is left out; whom a stopped run never
-# reached is not.
-#
-# The lowest customer_id wins a number that several rows share; collation "C" makes that the same everywhere.
-# Keys come from sha256 rather than md5, which a FIPS build of PostgreSQL refuses.
-_FREEZE: Final = """
-with ranked as (
-    select s.*,
-           row_number() over (partition by to_number, skip_reason is null
-                              order by customer_id collate "C", row_no) as place,
-           row_number() over (partition by customer_id, input_number order by row_no) as occurrence
-    from audience_staging as s
-    where freeze_id = %(freeze_id)s
-),
-judged as (
-    select ranked.*,
-           coalesce(
-               skip_reason,
-               case
-                   when place > 1 then 'duplicate_number'
+# reached is not. A preview asks the same of numbers that nobody has staged.
+LEFT_OUT: Final[LiteralString] = """
                    when exists (select from suppressions as p
                                 where p.to_number = ranked.to_number and p.scope in ('*', %(scope)s)
                                   and p.lifted_at is null)
@@ -127,6 +110,26 @@ judged as (
                                       else false
                                   end)
                        then 'recently_texted'
+"""
+
+# The lowest customer_id wins a number that several rows share; collation "C" makes that the same everywhere.
+# Keys come from sha256 rather than md5, which a FIPS build of PostgreSQL refuses.
+_FREEZE: Final = f"""
+with ranked as (
+    select s.*,
+           row_number() over (partition by to_number, skip_reason is null
+                              order by customer_id collate "C", row_no) as place,
+           row_number() over (partition by customer_id, input_number order by row_no) as occurrence
+    from audience_staging as s
+    where freeze_id = %(freeze_id)s
+),
+judged as (
+    select ranked.*,
+           coalesce(
+               skip_reason,
+               case
+                   when place > 1 then 'duplicate_number'
+{LEFT_OUT}
                end
            ) as reason
     from ranked
@@ -160,7 +163,7 @@ select message_key, %(run_key)s, %(campaign_id)s, %(connection)s, customer_id, i
        reason,
        now() + %(send_within)s
 from keyed, sized
-"""
+"""  # noqa: S608 - built of constants
 
 _PLANNED: Final = """
 select count(*) as messages, coalesce(sum(estimated_parts), 0) as parts
