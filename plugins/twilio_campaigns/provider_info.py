@@ -7,6 +7,13 @@ from typing import Any
 from twilio_campaigns import __version__
 
 _INTEGRATION = "Twilio Campaigns"
+_LINKS = (
+    "console.TwilioMessageLink",
+    "console.TwilioMessageLogLink",
+    "pages.CampaignLink",
+    "pages.CampaignRunLink",
+    "pages.MessagingHealthLink",
+)
 _TEXT = {"type": ["string", "null"]}
 _SECRET = {**_TEXT, "format": "password"}
 
@@ -32,6 +39,8 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks.twilio")],
         "operators": [_modules("operators.campaign", "operators.resolve", "operators.message", "operators.audit")],
         "sensors": [_modules("sensors.reconcile")],
+        "extra-links": [f"twilio_campaigns.links.{name}" for name in _LINKS],
+        "notifications": ["twilio_campaigns.notifications.twilio.TwilioNotifier"],
         "connection-types": [_connection_type()],
     }
 

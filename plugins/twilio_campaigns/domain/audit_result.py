@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from twilio_campaigns.domain.exceptions import TerminalError
+from twilio_campaigns.domain.log_table import log_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +167,15 @@ class AuditResult:
             yield f"Day {self.day}: no campaign sent anything; there is nothing to compare."
         for account in self.accounts:
             yield f"Day {self.day}, {account.line()}"
+
+    def table(self) -> Iterator[str]:
+        """Give the figures of all accounts as a table for a log."""
+        names = ("connection", "complete", "accepted", "matched", "missing", "different", "orphans", "still_open")
+        cost = ("doubtful", "set_aside", "listed", "fetched", "api_calls")
+        yield from log_table(
+            f"Audit of {self.day}",
+            [{name: getattr(account, name) for name in (*names, *cost)} for account in self.accounts],
+        )
 
     def problem(self) -> str:
         """Say in one line per account and gap what is wrong and what to do about it; empty when clean."""

@@ -27,6 +27,7 @@ class Encoding(StrEnum):
 
 _SINGLE: Final = {Encoding.GSM7: 160, Encoding.UCS2: 70}
 _JOINED: Final = {Encoding.GSM7: 153, Encoding.UCS2: 67}
+_DOTS: Final = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +76,21 @@ def _counted(encoding: Encoding, costs: list[int]) -> Parts:
             parts, room = parts + 1, _JOINED[encoding]
         room -= cost
     return Parts(encoding, units, parts)
+
+
+def shortened(body: str, max_parts: int) -> str:
+    """Cut a body that takes more parts than it may, and end it with three dots, which every alphabet has.
+
+    :param max_parts: at least 1.
+    """
+    if count_parts(body).parts <= max_parts:
+        return body
+    # Longer texts take no fewer parts: the longest one that fits lies between one that does and one that does not.
+    fits, too_long = 0, len(body)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if count_parts(body[:middle].rstrip() + _DOTS).parts <= max_parts:
+            fits = middle
+        else:
+            too_long = middle
+    return body[:fits].rstrip() + _DOTS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from twilio_campaigns.gateway.outcome import OutcomeKind
@@ -18,18 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """What one attempt at a batch has done so far."""
+    """What one attempt at a batch has done so far.
+
+    :param refused_codes: how many were refused with which of Twilio's error codes.
+    """
 
     accepted: int = 0
     refused: int = 0
     released: int = 0
     unknown: int = 0
     moved_aside: int = 0
+    refused_codes: Counter[int | None] = field(default_factory=Counter)
 
     def add(self, outcomes: Outcomes) -> None:
         """Count one chunk."""
         self.accepted += len(outcomes.accepted)
         self.refused += len(outcomes.refused)
+        self.refused_codes.update(outcomes.refused.values())
         self.released += len(outcomes.released)
         self.unknown += len(outcomes.unknown)
 

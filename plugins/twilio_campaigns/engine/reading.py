@@ -320,4 +320,5 @@ class AccountReading:
         self._pass.changed += applied.changed
         self._pass.events_written += applied.events
         self._pass.settled += applied.settled
+        self._pass.news += applied.news
         return applied

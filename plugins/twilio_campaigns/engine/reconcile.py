@@ -33,16 +33,25 @@ log = logging.getLogger(__name__)
 class Look:
     """What one look at a day came to.
 
-    :param was_read: false when another reader was at it, so that this look saw nothing itself.
     :param finished: nothing of the day is left to find out.
     :param wake_at: when to look again, if not finished.
     :param summary: one line for the log, without any number or body.
+    :param reading: the pass; `None` when another reader was at it.
+    :param open_rows: messages of the day that may still change.
+    :param unresolved: messages of the day of which nobody knows whether Twilio has them.
     """
 
-    was_read: bool
     finished: bool
     wake_at: datetime
     summary: str
+    reading: Pass | None
+    open_rows: int
+    unresolved: int
+
+    @property
+    def was_read(self) -> bool:
+        """Whether this look saw anything itself."""
+        return self.reading is not None
 
 
 class Reconciler:
@@ -97,7 +106,7 @@ class Reconciler:
         if reading is None:
             wake_at = min(wake_at, state.now + self._settings.min_wait)
         left = f"{state.open_rows} open, {state.unresolved} unresolved"
-        return Look(reading is not None, finished, wake_at, f"{_describe(reading)} {left}.")
+        return Look(finished, wake_at, f"{_describe(reading)} {left}.", reading, state.open_rows, state.unresolved)
 
     async def read(self, day: date, *, full_read: bool, repair: bool = False) -> Pass | None:
         """Make one pass over a day; `None` when another reader is at it.
@@ -174,9 +183,8 @@ class Reconciler:
 def _describe(reading: Pass | None) -> str:
     if reading is None:
         return "Somebody else is reading it;"
-    kind = "Repair" if reading.repair else "Full pass" if reading.full_read else "Pass"
     return (
-        f"{kind}: {reading.api_calls} API calls ({reading.list_pages} pages, {reading.fetches} fetches), "
+        f"{reading.kind}: {reading.api_calls} API calls ({reading.list_pages} pages, {reading.fetches} fetches), "
         f"{reading.observed} observed, {reading.changed} changed, {reading.events_written} events written, "
         f"{reading.settled} settled;"
     )

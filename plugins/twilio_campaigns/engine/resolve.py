@@ -185,6 +185,8 @@ class RunResolver:
     :param warehouse: the ledger.
     :param run_key: the run.
     :param settings: lease, gap between look-ups, how often a paused run is looked at.
+    :ivar found: what the look-ups of this object came to.
+    :ivar freed: how many messages they let be sent again.
     """
 
     def __init__(self, warehouse: Warehouse, run_key: str, settings: Settings) -> None:
@@ -192,12 +194,14 @@ class RunResolver:
         self._expiry = Expiry(warehouse)
         self._runs = RunStore(warehouse)
         self._store = ResolveStore(warehouse)
-        self._run_key = run_key
+        self.run_key = run_key
         self._settings = settings
+        self.found = Resolved()
+        self.freed = 0
 
     async def campaign(self) -> Campaign | None:
         """Give the campaign as it was frozen, if anything of the run is in doubt or waits to be sent again."""
-        run = await asyncio.to_thread(self._runs.run, self._run_key)
+        run = await asyncio.to_thread(self._runs.run, self.run_key)
         if run is None or not run.spec:
             return None
         has_work = await self.wake_at() is not None or await self._to_send_again()
@@ -211,20 +215,21 @@ class RunResolver:
         list_lag = timedelta(seconds=twilio.settings.list_lag_seconds)
         await asyncio.to_thread(self._expiry.age_claims, campaign.connection, self._settings.lease, list_lag)
         resolver = Resolver(self._warehouse, twilio, campaign.connection, self._settings)
-        await resolver.resolve(self._run_key)
-        freed = await asyncio.to_thread(self._store.free, self._run_key)
+        self.found.add(await resolver.resolve(self.run_key))
+        freed = await asyncio.to_thread(self._store.free, self.run_key)
+        self.freed += freed
         if freed:
             log.info("%d messages that Twilio shows no trace of are planned again.", freed)
         return await self._to_send_again()
 
     async def _to_send_again(self) -> list[int]:
-        return await asyncio.to_thread(self._store.batches_to_send_again, self._run_key)
+        return await asyncio.to_thread(self._store.batches_to_send_again, self.run_key)
 
     async def wake_at(self) -> datetime | None:
         """Say when the next look is due; `None` when nothing is in doubt or waits that could still be sent."""
         return await asyncio.to_thread(
             self._store.next_look_at,
-            self._run_key,
+            self.run_key,
             lease=self._settings.lease,
             gap=self._settings.lookup_gap,
             paused_wait=self._settings.paused_wait,

@@ -68,6 +68,7 @@ class BatchSender:
     :param settings: windows and leases.
     :param width: requests under way at a time.
     :param clock: seconds, for durations only; dates come from the database.
+    :param tally: what is counted on; an empty one if left out.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class BatchSender:
         *,
         width: int = 100,
         clock: Callable[[], float] = lease_clock,
+        tally: Tally | None = None,
     ) -> None:
         self._ledger = Ledger(warehouse)
         self._runs = RunStore(warehouse)
@@ -102,8 +104,8 @@ class BatchSender:
         self._killed_at: float | None = None
         self._failure: TwilioCampaignsError | None = None
         self._lessons = Lessons(self._throughput, campaign)
-        self._told_at, self._told_done = clock(), 0
-        self.tally = Tally()
+        self.tally = tally or Tally()
+        self._told_at, self._told_done = clock(), self.tally.accepted + self.tally.refused
 
     def stop(self) -> None:
         """Claim and post nothing more; what is under way is still recorded. Call it within the loop's thread."""

@@ -16,8 +16,10 @@ from twilio_campaigns.engine.audit import Auditor
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
+from twilio_campaigns.hooks.logs import tell
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
+from twilio_campaigns.links.pages import MessagingHealthLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,7 @@ class TwilioAuditOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("day",)
+    operator_extra_links = (MessagingHealthLink(),)
 
     def __init__(
         self,
@@ -90,8 +93,8 @@ class TwilioAuditOperator(BaseOperator):
             raise ConfigurationError(f"day is {self.day!r}. Write it as 2026-11-20, or leave it empty.") from None
 
     def _judge(self, result: AuditResult) -> dict[str, int]:
-        for line in result.lines():
-            self.log.info(line)
+        tell(self.log, result.lines())
+        tell(self.log, result.table())
         if result.needs_a_person:
             raise AirflowFailException(result.problem())
         if not result.is_clean:

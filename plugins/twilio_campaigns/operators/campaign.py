@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from twilio_campaigns.assets import campaign_asset, emit
 from twilio_campaigns.domain.campaign_files import resolve_segment
 from twilio_campaigns.domain.exceptions import ConfigurationError, TwilioUnavailableError, UnfinishedError
 from twilio_campaigns.domain.settings import Settings
@@ -19,11 +20,14 @@ from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.freeze import freeze_audience
 from twilio_campaigns.engine.report import report_on
 from twilio_campaigns.engine.send import BatchSender, campaign_of
+from twilio_campaigns.engine.telling import tell_audience, tell_batch
 from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
+from twilio_campaigns.hooks.logs import tell
 from twilio_campaigns.hooks.segment import read_segment
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
+from twilio_campaigns.links.pages import CampaignLink, CampaignRunLink
 from twilio_campaigns.operators.sending import SendingOperator, run_of
 from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.runs import RunStore
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from twilio_campaigns.domain.campaign import Campaign, Segment
+    from twilio_campaigns.engine.chunk import Tally
+    from twilio_campaigns.engine.report import RunReport
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.warehouse.ledger import Progress
     from twilio_campaigns.warehouse.runs import RunRecord
@@ -54,6 +60,8 @@ class TwilioPrepareAudienceOperator(BaseOperator):
     :param warehouse_conn_id: connection of the ledger.
     """
 
+    operator_extra_links = (CampaignLink(), CampaignRunLink())
+
     def __init__(
         self,
         *,
@@ -67,25 +75,32 @@ class TwilioPrepareAudienceOperator(BaseOperator):
         self.include = include
         self.warehouse_conn_id = warehouse_conn_id
 
+    @property
+    def campaign_id(self) -> str:
+        """The campaign's name."""
+        return self.campaign.campaign_id
+
     def execute(self, context: Context) -> list[int]:
         """Freeze the audience.
 
         :raises AirflowSkipException: for a run that is too late to text anybody.
         :raises AirflowFailException: for a segment or setting that a person has to mend.
         """
-        run = run_of(context, self.campaign.campaign_id)
+        run = run_of(context, self.campaign_id)
+        CampaignRunLink().keep_run(self, context, run.run_key)
         include = Path(self.include) if self.include else Path.cwd()
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             # A campaign made in Python may name an SQL file: the spec that is frozen holds the text itself.
             segment = resolve_segment(self.campaign.segment, include)
             campaign = self.campaign.model_copy(update={"segment": segment})
             frozen = freeze_audience(warehouse, run, campaign, lambda: self._read(segment, include))
+            tell(self.log, tell_audience(warehouse, run.run_key))
         if frozen.state is RunState.TOO_LATE:
             raise AirflowSkipException(
                 f"Run {run.run_key} is later than max_lateness ({campaign.max_lateness}) after its logical date. "
                 "Nobody is texted."
             )
-        self.log.info("Run %s: %d batches.", run.run_key, len(frozen.batches))
+        self.log.info("Run %s is %s: %d batches.", run.run_key, frozen.state, len(frozen.batches))
         return frozen.batches
 
     def _read(self, segment: Segment, include: Path) -> Iterator[list[dict[str, object]]]:
@@ -124,22 +139,30 @@ class TwilioCampaignSendOperator(SendingOperator):
         """
         run_key = run_of(context, self.campaign_id).run_key
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
-            settings = Settings.from_environ(os.environ)
-            return run(self._send(warehouse, run_key, settings))
+            frozen = RunStore(warehouse).run(run_key)
+            if frozen is None:
+                raise ConfigurationError(f"Run {run_key} has no frozen audience. Clear its task `prepare_audience`.")
+            campaign = campaign_of(frozen.spec)
+            self.show_links(context, run_key, campaign)
+            return run(self._send(warehouse, run_key, campaign, Settings.from_environ(os.environ)))
 
-    async def _send(self, warehouse: Warehouse, run_key: str, settings: Settings) -> dict[str, int]:
-        runs = RunStore(warehouse)
-        run = await asyncio.to_thread(runs.run, run_key)
-        if run is None:
-            raise ConfigurationError(f"Run {run_key} has no frozen audience. Clear its task `prepare_audience`.")
-        campaign = campaign_of(run.spec)
+    async def _send(self, warehouse: Warehouse, run_key: str, campaign: Campaign, settings: Settings) -> dict[str, int]:
+        started = time.monotonic()
         async with await self.gateway(campaign.connection) as twilio:
             sender = BatchSender(warehouse, twilio, campaign, settings, width=self.width)
-            left = await self.send_with(sender, run_key, self.batch_no)
-            left = await self._outlast_others(sender, left, warehouse, run_key, settings)
-        run = await asyncio.to_thread(runs.run, run_key)
-        self._judge(run, left, killed=sender.stopped)
+            try:
+                left = await self.send_with(sender, run_key, self.batch_no)
+                left = await self._outlast_others(sender, left, warehouse, run_key, settings)
+            finally:
+                took = timedelta(seconds=time.monotonic() - started)
+                await asyncio.to_thread(tell, self.log, self._table(warehouse, run_key, sender.tally, took))
+        frozen = await asyncio.to_thread(RunStore(warehouse).run, run_key)
+        self._judge(frozen, left, killed=sender.stopped)
         return {"sent": sender.tally.accepted, "refused": sender.tally.refused}
+
+    def _table(self, warehouse: Warehouse, run_key: str, tally: Tally, took: timedelta) -> Iterator[str]:
+        left = Ledger(warehouse).progress(run_key, self.batch_no)
+        yield from tell_batch(f"Batch {self.batch_no} of run {run_key}", tally, left, took)
 
     async def _outlast_others(
         self, sender: BatchSender, left: Progress, warehouse: Warehouse, run_key: str, settings: Settings
@@ -173,9 +196,14 @@ class TwilioCampaignReportOperator(BaseOperator):
 
     Runs whatever became of the batches (`trigger_rule="all_done"`), so that a green run means what it says.
 
+    When nothing of the run is sent any more, it emits an event of :func:`~twilio_campaigns.assets.campaign_asset` with
+    the run's figures; not for a run that is paused, or that was too late to text anybody.
+
     :param campaign_id: the campaign.
     :param warehouse_conn_id: connection of the ledger.
     """
+
+    operator_extra_links = (CampaignLink(), CampaignRunLink())
 
     def __init__(
         self,
@@ -184,7 +212,7 @@ class TwilioCampaignReportOperator(BaseOperator):
         warehouse_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"outlets": [campaign_asset(campaign_id)], **kwargs})
         self.campaign_id = campaign_id
         self.warehouse_conn_id = warehouse_conn_id
 
@@ -194,13 +222,15 @@ class TwilioCampaignReportOperator(BaseOperator):
         :raises UnfinishedError: while rows are planned, claimed or unknown.
         """
         run_key = run_of(context, self.campaign_id).run_key
+        CampaignRunLink().keep_run(self, context, run_key)
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
-            return self._report(warehouse, run_key)
+            report = self._report(warehouse, run_key)
+        emit(self, context, campaign_asset(self.campaign_id), report.event() if report.is_over else None)
+        return report.figures()
 
-    def _report(self, warehouse: Warehouse, run_key: str) -> dict[str, int]:
+    def _report(self, warehouse: Warehouse, run_key: str) -> RunReport:
         report = report_on(warehouse, run_key)
-        for line in report.lines():
-            self.log.info(line)
+        tell(self.log, report.lines())
         if report.left and report.state not in {RunState.STOPPED, RunState.PAUSED}:
             raise UnfinishedError(report.unfinished())
-        return report.figures()
+        return report

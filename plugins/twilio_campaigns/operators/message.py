@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import BaseOperator
 
-from twilio_campaigns.domain.exceptions import (
-    ConfigurationError,
-    TwilioRejectedError,
-    TwilioUnavailableError,
-    TwilioUnknownOutcomeError,
-)
+from twilio_campaigns.domain.console_urls import message_log_url
+from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.phone import InvalidNumberError, parse_phone
-from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
 from twilio_campaigns.hooks.errors import no_retry
+from twilio_campaigns.hooks.posting import post
 from twilio_campaigns.hooks.twilio import TwilioHook, run_async
+from twilio_campaigns.links.console import TwilioMessageLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from twilio_campaigns.domain.message import Observation
     from twilio_campaigns.gateway.client import TwilioGateway
 
 #: Twilio's limits (TWILIO_FACTS §1.1; errors 21617 and 21623).
@@ -64,6 +62,7 @@ class TwilioSendMessageOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"content_variables": "json"}
     ui_color = "#f9d7dc"
+    operator_extra_links = (TwilioMessageLink(),)
 
     def __init__(
         self,
@@ -90,7 +89,7 @@ class TwilioSendMessageOperator(BaseOperator):
         self.default_region = default_region
         self.twilio_conn_id = twilio_conn_id
 
-    def execute(self, context: Context) -> dict[str, str]:  # noqa: ARG002 - Airflow hands it over
+    def execute(self, context: Context) -> dict[str, str]:
         """Send the message.
 
         :raises TwilioUnavailableError: nothing was created; trying again is safe.
@@ -99,8 +98,10 @@ class TwilioSendMessageOperator(BaseOperator):
         with no_retry():
             message = self._message()
             gateway = TwilioHook(self.twilio_conn_id).gateway(max_connections=1)
-            outcome = run_async(_create(gateway, message))
-            return self._result(outcome)
+            seen = run_async(_post(gateway, message))
+        TwilioMessageLink().keep(self, context, message_log_url(seen.sid, gateway.settings.region))
+        self.log.info("Twilio accepted message %s, status %s.", seen.sid, seen.provider_status)
+        return {"sid": seen.sid, "status": seen.provider_status}
 
     def _message(self) -> OutgoingMessage:
         """Check what the templates came to; Twilio would charge for some mistakes and garble others."""
@@ -146,28 +147,7 @@ class TwilioSendMessageOperator(BaseOperator):
             raise ConfigurationError('content_variables are not a JSON object such as {"1": "Ada"}.')
         return text
 
-    def _result(self, outcome: Outcome) -> dict[str, str]:
-        if outcome.kind is OutcomeKind.ACCEPTED and outcome.observation is not None:
-            seen = outcome.observation
-            self.log.info("Twilio accepted message %s, status %s.", seen.sid, seen.provider_status)
-            return {"sid": seen.sid, "status": seen.provider_status}
-        raise _error(outcome)
 
-
-async def _create(gateway: TwilioGateway, message: OutgoingMessage) -> Outcome:
+async def _post(gateway: TwilioGateway, message: OutgoingMessage) -> Observation:
     async with gateway as twilio:
-        return await twilio.create(message)
-
-
-def _error(outcome: Outcome) -> Exception:
-    known = (outcome.code, outcome.http_status, outcome.request_id, outcome.retry_after)
-    if outcome.kind in {OutcomeKind.THROTTLED, OutcomeKind.RELEASED}:
-        return TwilioUnavailableError(f"Twilio did not take the message. {outcome.detail}", *known)
-    if outcome.kind is OutcomeKind.UNKNOWN:
-        return TwilioUnknownOutcomeError(
-            f"{outcome.detail} Whether Twilio has the message is not known, so it is not sent again. "
-            "Look for it in the Twilio Console's message log, by recipient and time; it may show there hours "
-            "late. Only if it is not there, clear this task.",
-            *known,
-        )
-    return TwilioRejectedError(f"Twilio refused the message. {outcome.detail}", *known)
+        return await post(twilio, message, if_unknown="Only if it is not there, clear this task.")

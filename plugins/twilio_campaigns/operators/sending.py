@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from twilio_campaigns.domain.console_urls import messages_log_url
+from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION
+from twilio_campaigns.links.console import TwilioMessageLogLink
+from twilio_campaigns.links.pages import CampaignLink, CampaignRunLink
 from twilio_campaigns.warehouse.audience import Run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from twilio_campaigns.domain.campaign import Campaign
     from twilio_campaigns.engine.send import BatchSender
     from twilio_campaigns.warehouse.ledger import Progress
 
@@ -47,6 +53,7 @@ class SendingOperator(BaseOperator):
     """
 
     ui_color = "#f9d7dc"
+    operator_extra_links = (CampaignLink(), CampaignRunLink(), TwilioMessageLogLink())
 
     def __init__(
         self,
@@ -67,23 +74,23 @@ class SendingOperator(BaseOperator):
         return TwilioGateway(await TwilioHook(connection_id).aget_settings(), max_connections=self.width)
 
     async def send_with(self, sender: BatchSender, run_key: str, batch_no: int) -> Progress:
-        """Send what is planned of a batch, and say in the log what this try did."""
+        """Send what is planned of a batch, and stop when Airflow ends the task meanwhile."""
         loop = asyncio.get_running_loop()
         self._kill_sender = lambda: loop.call_soon_threadsafe(sender.kill)
         try:
             return await sender.send(run_key, batch_no)
         finally:
             self._kill_sender = None
-            tally = sender.tally
-            self.log.info(
-                "Batch %d: this try sent %d, %d were refused, %d given back, %d are unknown, %d set aside.",
-                batch_no,
-                tally.accepted,
-                tally.refused,
-                tally.released,
-                tally.unknown,
-                tally.moved_aside,
-            )
+
+    def show_links(self, context: Context, run_key: str, campaign: Campaign) -> None:
+        """Show the links to the run's page and to Twilio's log, from now on.
+
+        Only outside a running event loop: Airflow stores them synchronously.
+        """
+        CampaignRunLink().keep_run(self, context, run_key)
+        with suppress(ConfigurationError):  # whoever sends with this connection says so
+            region = TwilioHook(campaign.connection).get_settings().region
+            TwilioMessageLogLink().keep(self, context, messages_log_url(campaign.sender.from_number, region))
 
     def on_kill(self) -> None:
         """Stop claiming and posting, record what is known; Airflow ends the task 5 s later."""

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseSensorOperator
 
+from twilio_campaigns.assets import emit, reconciled_days
 from twilio_campaigns.domain.settings import Settings
-from twilio_campaigns.engine.reconcile import Look, Reconciler
+from twilio_campaigns.engine.reconcile import Reconciler
+from twilio_campaigns.engine.report import day_event
+from twilio_campaigns.engine.telling import tell_look
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
+from twilio_campaigns.hooks.logs import tell
 from twilio_campaigns.hooks.twilio import TwilioHook
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
+from twilio_campaigns.links.pages import MessagingHealthLink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,9 +39,14 @@ class TwilioReconcileSensor(BaseSensorOperator):
     it waits in place when the pause is short and defers to the triggerer when it is long: it holds no worker
     slot then.
 
+    When it succeeds, that is, once nothing more is found out about the day, it emits an event of
+    :func:`~twilio_campaigns.assets.reconciled_days` with the day's figures.
+
     :param warehouse_conn_id: connection of ledger and events. The Twilio connections are those under which the
         messages were sent.
     """
+
+    operator_extra_links = (MessagingHealthLink(),)
 
     def __init__(
         self,
@@ -44,38 +54,36 @@ class TwilioReconcileSensor(BaseSensorOperator):
         warehouse_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"outlets": [reconciled_days()], **kwargs})
         self.warehouse_conn_id = warehouse_conn_id
 
     def execute(self, context: Context) -> None:
         """Read the whole day, then follow it."""
-        self._follow(_day_of(context), full_read=True)
+        self._follow(context, full_read=True)
 
     def resume(self, context: Context, event: Any = None, *, full_read: bool = False) -> None:  # noqa: ANN401, ARG002
         """Follow the day on after a deferral; the trigger's event says nothing that we need.
 
         :param full_read: the read of the whole day is still owed.
         """
-        self._follow(_day_of(context), full_read=full_read)
+        self._follow(context, full_read=full_read)
 
-    def _follow(self, day: date, *, full_read: bool) -> None:
+    def _follow(self, context: Context, *, full_read: bool) -> None:
+        day = _day_of(context)
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             settings = Settings.from_environ(os.environ)
             reconciler = Reconciler(warehouse, _gateways(settings.fetch_concurrency), settings)
             while True:
                 look = run(reconciler.look(day, full_read=full_read))
                 full_read = full_read and not look.was_read
-                self.log.info("Day %s: %s", day, look.summary)
+                tell(self.log, tell_look(day, look))
                 if look.finished:
+                    emit(self, context, reconciled_days(), day_event(warehouse, day, look))
                     return
                 pause = look.wake_at - warehouse.now()
                 if pause > settings.wait_in_place:
                     break
                 time.sleep(max(0.0, pause.total_seconds()))
-        self._defer(day, look, full_read=full_read)
-
-    def _defer(self, day: date, look: Look, *, full_read: bool) -> None:
-        self.log.info("Day %s is looked at again at %s.", day, look.wake_at.isoformat(timespec="seconds"))
         self.defer(trigger=DateTimeTrigger(moment=look.wake_at), method_name="resume", kwargs={"full_read": full_read})
 
 

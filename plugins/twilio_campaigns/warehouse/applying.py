@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -117,12 +117,14 @@ class Applied:
     :param changed: ledger rows changed.
     :param events: events written or amended.
     :param settled: rows that need no further read.
+    :param news: how many messages are known to have reached which status by now.
     """
 
     ours: set[str] = field(default_factory=set)
     changed: int = 0
     events: int = 0
     settled: int = 0
+    news: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Applied) -> None:
         """Add up the figures of another chunk."""
@@ -130,6 +132,7 @@ class Applied:
         self.changed += other.changed
         self.events += other.events
         self.settled += other.settled
+        self.news += other.news
 
 
 class EventStore:
@@ -258,7 +261,8 @@ def _write_news(
     ]
     if recounted:
         written += connection.execute(_SPREAD_PARTS, (recounted,)).rowcount
-    return Applied(changed=len(changed), events=written, settled=settled)
+    news = Counter(str(status) for sid in changed if (status := after[sid].status) != before[sid].status)
+    return Applied(changed=len(changed), events=written, settled=settled, news=news)
 
 
 def _from_events(connection: Connection, rows: Mapping[str, _Row]) -> dict[str, Known]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID, uuid4
@@ -91,7 +92,10 @@ values (%(pass_id)s, %(day)s, %(full_read)s, %(started_at)s, now(), %(complete)s
 
 @dataclass(slots=True)
 class Pass:
-    """One reconcile pass over one day: what it read, what it cost, what it changed."""
+    """One reconcile pass over one day: what it read, what it cost, what it changed.
+
+    :param news: how many messages are known by it to have reached which status.
+    """
 
     day: date
     full_read: bool
@@ -108,7 +112,13 @@ class Pass:
     changed: int = 0
     events_written: int = 0
     settled: int = 0
+    news: Counter[str] = field(default_factory=Counter)
     error: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it reads, in a word or two."""
+        return "Repair" if self.repair else "Full pass" if self.full_read else "Pass"
 
 
 class ReconcileStore:

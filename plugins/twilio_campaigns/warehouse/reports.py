@@ -158,10 +158,3 @@ class Reports:
     def _rows(self, query: str, **values: Any) -> Rows:  # noqa: ANN401 - whatever the query takes
         with self._warehouse.transaction() as connection:
             return connection.execute(cast("Any", query), values).fetchall()
-
-
-def exclusions(warehouse: Warehouse, run_key: str) -> dict[str, int]:
-    """Count the rows of a run's audience that are not texted, by reason, the most frequent first."""
-    with warehouse.transaction() as connection:
-        rows = connection.execute(_EXCLUSIONS, {"run_key": run_key})
-        return {row["skip_reason"]: row["rows"] for row in rows}

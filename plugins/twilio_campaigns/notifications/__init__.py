@@ -1,0 +1,1 @@
+"""Texts for whoever wants to know how a task or a DAG went."""
