@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.content import MAX_BODY_CHARACTERS, is_web_url
 from twilio_campaigns.domain.parts import count_parts
@@ -41,6 +41,27 @@ class SkipReason(StrEnum):
     DUPLICATE_NUMBER = "duplicate_number"
     SUPPRESSED = "suppressed"
     RECENTLY_TEXTED = "recently_texted"
+
+
+_EXPLAINED: Final[dict[str, str]] = {
+    SkipReason.MISSING_CUSTOMER_ID: "The segment gives no id of the person. Leave such rows out of it, or fill them.",
+    SkipReason.INVALID_NUMBER: "No numbering plan has this number. Correct it where it is kept, or set default_region.",
+    SkipReason.NOT_MOBILE: "The numbering plan says that it is no mobile number, and the campaign texts mobiles only.",
+    SkipReason.MISSING_VARIABLE: "The text names a column that is empty for this person. Fill it, or give a default in "
+    "the template.",
+    SkipReason.TEMPLATE_ERROR: "The text could not be rendered for this person; the log of prepare_audience says why.",
+    SkipReason.EMPTY_BODY: "Nothing was left of the text for this person.",
+    SkipReason.INVALID_MEDIA_URL: "A media address is no public http(s) address.",
+    SkipReason.BODY_TOO_LONG: "The text is longer than Twilio takes. Shorten the template or what it is filled with.",
+    SkipReason.DUPLICATE_NUMBER: "Another row of the segment has the same number; the lowest customer_id is texted.",
+    SkipReason.SUPPRESSED: "The person opted out, or the number is known to be bad; see table suppressions.",
+    SkipReason.RECENTLY_TEXTED: "Another run of the campaign has texted them within repeat_after, or is about to.",
+}
+
+
+def explain_exclusion(reason: str) -> str:
+    """Say in a sentence why a row is not texted, and what to do; empty for a reason that we do not know."""
+    return _EXPLAINED.get(reason, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,11 @@ def error_entry(code: int | None) -> ErrorEntry | None:
     return all_entries().get(code) or _default(code)
 
 
+def documentation_of(code: int) -> str:
+    """Give the address of Twilio's own page about a code."""
+    return f"https://www.twilio.com/docs/api/errors/{code}"
+
+
 @lru_cache(maxsize=1)
 def all_entries() -> Mapping[int, ErrorEntry]:
     """Every code that we know, by code."""

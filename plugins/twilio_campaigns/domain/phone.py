@@ -86,6 +86,20 @@ def parse_phone(raw: object, default_region: str | None) -> Phone:
     )
 
 
+def mask_number(number: str | None) -> str | None:
+    """Show no more of a number than its country code and its last two digits: ``+1…00``.
+
+    :param number: E.164, or whatever a segment gave for one.
+    """
+    if number is None:
+        return None
+    try:
+        code = f"+{phonenumbers.parse(number).country_code}"
+    except NumberParseException:
+        code = ""
+    return f"{code}{_masked(number)}"
+
+
 def _cleaned(raw: object) -> str:
     if raw is None:
         raise InvalidNumberError("it is empty")

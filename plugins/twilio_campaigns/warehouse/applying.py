@@ -21,9 +21,10 @@ from twilio_campaigns.domain.ledger import (
     tells_nothing_new,
 )
 from twilio_campaigns.domain.status import Status
-from twilio_campaigns.warehouse.connection import Columns, array_of
+from twilio_campaigns.warehouse.connection import Columns, array_of, scalar_of
 from twilio_campaigns.warehouse.dating import date_by_twilio
 from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
+from twilio_campaigns.warehouse.marking import mark_runs_of, marking
 from twilio_campaigns.warehouse.suppressions import suppress_failed
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ _ROWS: Final = Columns("o", message_key="uuid", **KNOWN_TYPES)
 
 # A row that is final and priced with this very change is settled by it: one version of the row instead of two. The keys
 # stand there twice, so that the rows are found by index even where the planner thinks the table small.
-_UPDATE: Final = f"""
+_UPDATE: Final = marking(
+    f"""
 update messages as m
 set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS)},
     settled_at = case
@@ -73,8 +75,10 @@ set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS)},
         then now() else m.settled_at end
 from {_ROWS}
 where m.message_key = o.message_key and m.message_key = any({_ROWS.array("message_key")})
-returning m.settled_at = now()
-"""  # noqa: S608 - built of constants
+returning m.run_key, m.settled_at = now() as is_settled
+""",  # noqa: S608 - built of constants
+    gives="count(*) filter (where is_settled)",
+)
 
 # Parts become known after the first events were written; under the row's lock nobody else touches its events.
 _SPREAD_PARTS: Final = """
@@ -86,11 +90,15 @@ where m.message_key = any(%s) and e.message_key = m.message_key
   and e.number_of_message_parts is distinct from m.number_of_message_parts
 """
 
-_SETTLE: Final = f"""
+_SETTLE: Final = marking(
+    f"""
 update messages
 set settled_at = now()
 where message_key = any(%(keys)s) and {_MAY_SETTLE}
-"""  # noqa: S608 - the same
+returning run_key
+""",  # noqa: S608 - the same
+    gives="count(*)",
+)
 
 _STATUSES: Final = {str(status): status for status in Status}
 
@@ -240,9 +248,11 @@ def _write_news(
     settled = 0
     if changed:
         values = {**_ROWS.values((rows[sid].key, *astuple(after[sid])) for sid in changed), "unpriced_after": settle}
-        updated = connection.cursor(row_factory=tuple_row).execute(cast("Any", _UPDATE), values)
-        settled = sum(bool(row[0]) for row in updated)
+        settled = scalar_of(connection.execute(cast("Any", _UPDATE), values).fetchone())
     written = write_events(connection, list(drafts.values()))
+    if written:
+        # Events that went missing are written again although the row says nothing new.
+        mark_runs_of(connection, {draft.message_key for draft in drafts.values()} - {rows[sid].key for sid in changed})
     recounted = [
         rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
     ]
@@ -285,4 +295,5 @@ def _settle(connection: Connection, rows: Iterable[_Row], unpriced_after: timede
     keys = [row.key for row in rows if row.may_settle]
     if not keys or unpriced_after is None:
         return 0
-    return connection.execute(_SETTLE, {"keys": keys, "unpriced_after": unpriced_after}).rowcount
+    found = connection.execute(cast("Any", _SETTLE), {"keys": keys, "unpriced_after": unpriced_after})
+    return cast("int", scalar_of(found.fetchone()))

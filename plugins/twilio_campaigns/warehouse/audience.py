@@ -12,6 +12,7 @@ from twilio_campaigns.domain.forecast import Forecast
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.connection import scalar
+from twilio_campaigns.warehouse.marking import mark_run
 from twilio_campaigns.warehouse.throughput import parts_ahead
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ class AudienceStore:
             "update campaign_runs set state = 'sending', spec = %s, audience_rows = %s where run_key = %s",
             (Jsonb(plan.spec), written, run.run_key),
         )
+        mark_run(connection, run.run_key)
         return _forecast(connection, run.run_key, plan)
 
 

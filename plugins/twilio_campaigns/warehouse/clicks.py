@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from twilio_campaigns.domain.audience import storable
 from twilio_campaigns.domain.link_previews import is_bot
 from twilio_campaigns.warehouse.connection import recordset, scalar
+from twilio_campaigns.warehouse.marking import mark_runs_of
 from twilio_campaigns.warehouse.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ order by o.click_id
 on conflict (click_id) do update
 set clicked_at = least(c.clicked_at, excluded.clicked_at)
 where c.clicked_at > excluded.clicked_at
+returning c.message_key
 """
 
 _TELL: Final = """
@@ -47,6 +49,7 @@ order by m.message_key, o.event_id
 on conflict (message_key, event_id) do update
 set occurred_at = least(e.occurred_at, excluded.occurred_at)
 where e.occurred_at > excluded.occurred_at
+returning e.message_key
 """
 
 
@@ -69,10 +72,11 @@ class ClickStore:
         with self._warehouse.transaction() as connection:
             receipts = Receipts(scalar(connection, "select now()"), self._clock())
             rows = _earliest((_row(click, receipts) for click in clicks), "click_id")
-            connection.execute(_KEEP, (recordset(rows),))
+            changed = connection.execute(_KEEP, (recordset(rows),)).fetchall()
             by_people = _earliest((row for row in rows if not row["is_bot"]), "event_id")
             if by_people:
-                connection.execute(_TELL, (recordset(by_people),))
+                changed += connection.execute(_TELL, (recordset(by_people),)).fetchall()
+            mark_runs_of(connection, {row["message_key"] for row in changed})
 
 
 def _row(click: Click, receipts: Receipts) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from twilio_campaigns.domain.suppression import EVERY_SENDER
 from twilio_campaigns.warehouse.connection import recordset
 from twilio_campaigns.warehouse.events import drafts_of, write_events
+from twilio_campaigns.warehouse.marking import mark_runs_of, marking
 from twilio_campaigns.warehouse.suppressions import RUN_SCOPE, Moved, write_suppressions
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Connection
 
 # The window keeps its length. Only rows whose SID came by a callback: every other one has its date from Twilio.
-_DATE: Final = """
+_DATE: Final = marking("""
 update messages as m
 set accepted_at = o.accepted_at,
     tracked_on = (o.accepted_at at time zone 'UTC')::date,
@@ -30,7 +31,8 @@ set accepted_at = o.accepted_at,
     sid_source = coalesce(%(sid_source)s, m.sid_source)
 from json_to_recordset(%(rows)s) as o(message_key uuid, accepted_at timestamptz, parts smallint, from_number text)
 where m.message_key = o.message_key and m.sid_source = 'callback'
-"""
+returning m.run_key
+""")
 
 # An opt-out that a failed message told is dated by its acceptance.
 _SUPPRESSED: Final = f"""
@@ -82,5 +84,7 @@ def date_by_twilio(connection: Connection, dated: Mapping[UUID, Observation], *,
     # Of what the observation proves only that it was enqueued: the rest is for whoever applies it.
     written = write_events(connection, [draft for key, seen in dated.items() for draft in drafts_of(key, seen)[:1]])
     written += connection.execute(_ALIGN, (list(dated),)).rowcount
+    if written:
+        mark_runs_of(connection, dated)
     write_suppressions(connection, (), moved)
     return written

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN
 from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.events import write_events
+from twilio_campaigns.warehouse.marking import marking
 from twilio_campaigns.warehouse.outcomes import failed_draft
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.warehouse.connection import Warehouse
 
-_STALE: Final = """
+_STALE: Final = marking("""
 update messages
 set send_state = 'unknown', resolve_after = claimed_at + %(list_lag)s
 where message_key in (
@@ -22,9 +23,10 @@ where message_key in (
     where send_state = 'claimed' and claimed_at < now() - %(lease)s and connection = %(connection)s
     order by message_key limit 1000 for update skip locked
 )
-"""
+returning run_key
+""")
 
-_CLOSE_UNKNOWN: Final = """
+_CLOSE_UNKNOWN: Final = marking("""
 update messages
 set send_state = 'enqueue_failed', status = 'enqueue_failed', final_at = now(), resolve_after = null
 where message_key in (
@@ -32,11 +34,11 @@ where message_key in (
     where send_state = 'unknown' and claimed_at + %(window)s <= now() and connection = %(connection)s
     order by message_key limit 1000 for update skip locked
 )
-returning message_key, final_at
-"""
+returning run_key, message_key, final_at
+""")
 
 # All rows of a run have one deadline, so one planned row tells of all; runs that wait for nobody cost one look.
-_TOO_LATE: Final = """
+_TOO_LATE: Final = marking("""
 update messages
 set send_state = 'too_late'
 where message_key in (
@@ -49,10 +51,11 @@ where message_key in (
     where r.state <> 'done' and any_row.send_before <= now() and m.send_state = 'planned' and m.send_before <= now()
     order by m.message_key limit 1000 for update of m skip locked
 )
-"""
+returning run_key
+""")
 
 # After a restore nobody knows which planned rows had been claimed since: each is treated as if it had been.
-_FORGOTTEN: Final = """
+_FORGOTTEN: Final = marking("""
 update messages
 set send_state = 'unknown', claim_id = null, claimed_at = %(since)s, resolve_after = now() + %(list_lag)s,
     lookups = 0, looked_up_at = null
@@ -64,7 +67,8 @@ where message_key in (
       and m.connection = %(connection)s
     order by m.message_key limit 1000 for update of m skip locked
 )
-"""
+returning run_key
+""")
 
 _PLANNED_CONNECTIONS: Final = """
 select distinct m.connection
@@ -103,7 +107,8 @@ class Expiry:
         closed = 0
         while True:
             with self._warehouse.transaction() as connection:
-                rows = connection.execute(_CLOSE_UNKNOWN, {"window": window, "connection": connection_id}).fetchall()
+                parameters = {"window": window, "connection": connection_id}
+                rows = connection.execute(cast("Any", _CLOSE_UNKNOWN), parameters).fetchall()
                 drafts = [failed_draft(row["message_key"], row["final_at"], None) for row in rows]
                 write_events(connection, drafts, OUTCOME_UNKNOWN)
             closed += len(rows)
@@ -122,11 +127,11 @@ class Expiry:
         """
         return self._repeat(_FORGOTTEN, {"since": since, "list_lag": list_lag, "connection": connection_id})
 
-    def _repeat(self, statement: Any, parameters: dict[str, Any]) -> int:  # noqa: ANN401 - a literal statement
+    def _repeat(self, statement: str, parameters: dict[str, Any]) -> int:
         changed = 0
         while True:
             with self._warehouse.transaction() as connection:
-                count = connection.execute(statement, parameters).rowcount
+                count = connection.execute(cast("Any", statement), parameters).rowcount
             changed += count
             if not count:
                 return changed

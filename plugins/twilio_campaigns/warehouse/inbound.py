@@ -17,6 +17,7 @@ from twilio_campaigns.domain.opt_out import Keyword
 from twilio_campaigns.domain.suppression import Reason, Suppression
 from twilio_campaigns.domain.webhooks import ToldByTwilio
 from twilio_campaigns.warehouse.connection import recordset
+from twilio_campaigns.warehouse.marking import marking
 from twilio_campaigns.warehouse.reply_addresses import MEMORY
 from twilio_campaigns.warehouse.suppressions import RUN_SCOPE, Moved, write_suppressions
 
@@ -90,7 +91,7 @@ where message_sid = any(%s) order by message_sid for update
 """
 
 # One event per reply, for whatever it answers: told again when it went missing.
-_TELL: Final = """
+_TELL: Final = marking("""
 insert into campaign_events as e (
     event_id, event_name, action_type, status, number_of_message_parts, comment, occurred_at, campaign_id, run_key,
     message_key, message_sid, customer_id, to_number, country, tracked_on, provider_status, source
@@ -110,12 +111,14 @@ set occurred_at = least(e.occurred_at, excluded.occurred_at),
 where e.occurred_at > excluded.occurred_at
    or (e.number_of_message_parts is null and excluded.number_of_message_parts is not null)
    or (e.comment is null and excluded.comment is not null)
-returning xmax = 0 as is_new
-"""
+returning e.run_key, xmax = 0 as is_new
+""")
 
 _KEYWORDS: Final = {str(keyword): keyword for keyword in Keyword}
+#: What the event of a reply says that opts out.
+OPTED_OUT: Final = "The person opted out: this sender does not text them any more."
 _COMMENTS: Final = {
-    Keyword.STOP: "The person opted out: this sender does not text them any more.",
+    Keyword.STOP: OPTED_OUT,
     Keyword.START: "The person opted in: this sender may text them.",
     Keyword.HELP: "The person asked for help.",
 }
@@ -219,7 +222,7 @@ def _write(connection: Connection, connection_id: str, replies: Sequence[_Reply]
     parameters = {"rows": recordset(_row(reply) for reply in replies), "connection": connection_id}
     written = connection.execute(cast("Any", _RECEIVE), parameters).fetchall()
     replies = _as_kept(replies, _kept(connection, replies))
-    told = connection.execute(_TELL, (recordset(_event(reply) for reply in replies),)).fetchall()
+    told = connection.execute(cast("Any", _TELL), (recordset(_event(reply) for reply in replies),)).fetchall()
     write_suppressions(
         connection,
         [fact for reply in replies for fact in _facts(reply)],

@@ -51,6 +51,9 @@ moved as (
     where m.message_key = due.message_key
     returning m.message_key, m.send_state, m.to_number, m.body, m.media_urls, m.content_sid,
               m.content_variables, m.estimated_parts
+),
+marked as (
+    insert into summary_marks (run_key) select %(run_key)s where exists (select from moved)
 )
 select * from moved order by message_key
 """

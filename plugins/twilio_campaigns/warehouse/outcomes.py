@@ -13,6 +13,7 @@ from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.connection import Columns, scalar
 from twilio_campaigns.warehouse.dating import date_by_twilio
 from twilio_campaigns.warehouse.events import KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
+from twilio_campaigns.warehouse.marking import mark_runs_of, marking
 from twilio_campaigns.warehouse.suppressions import suppress_failed, suppress_refused
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 _ACCEPTED: Final = Columns("o", message_key="uuid", sid="text", accepted_at="timestamptz", **KNOWN_TYPES)
 
 # What the answer says of the message comes with its SID: a row that has none knows nothing else yet.
-_ACCEPT: Final = f"""
+_ACCEPT: Final = marking(
+    f"""
 update messages as m
 set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS if name != "from_number")},
     from_number = least(m.from_number, o.from_number),
@@ -38,7 +40,10 @@ set {", ".join(f"{name} = o.{name}" for name in KNOWN_COLUMNS if name != "from_n
     resolve_after = null
 from {_ACCEPTED}
 where m.message_key = o.message_key and m.message_key = any({_ACCEPTED.array("message_key")})
-"""  # noqa: S608 - built of constants
+returning m.run_key
+""",  # noqa: S608 - built of constants
+    gives="count(*)",
+)
 
 _REFUSE: Final = """
 update messages as m
@@ -119,6 +124,7 @@ def write_locked(
     doubtful = [key for key in (*outcomes.unknown, *stray) if key in ours]
     if doubtful:
         connection.execute(_DOUBT, {"keys": doubtful, "list_lag": list_lag})
+    mark_runs_of(connection, [*(key for key in outcomes.refused if key in ours), *released, *doubtful])
     date_by_twilio(connection, confirmed, sid_source="answer")
     return put_aside(connection, stray, _LOST_ITS_CLAIM)
 

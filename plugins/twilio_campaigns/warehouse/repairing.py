@@ -10,6 +10,7 @@ from twilio_campaigns.domain.ledger import EventDraft
 from twilio_campaigns.domain.message import event_id
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.events import CHUNK, write_events
+from twilio_campaigns.warehouse.marking import mark_runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,10 @@ class RepairStore:
         written = 0
         for chunk in chunks(drafts, CHUNK):
             with self._warehouse.transaction() as connection:
-                written += write_events(connection, chunk, OUTCOME_UNKNOWN)
+                found = write_events(connection, chunk, OUTCOME_UNKNOWN)
+                if found:
+                    mark_runs_of(connection, {draft.message_key for draft in chunk})
+            written += found
         return written
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from twilio_campaigns.domain.ledger import least
 from twilio_campaigns.domain.resolving import LOOKUPS, SKEW, Doubt, decide
 from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.connection import scalar_of
+from twilio_campaigns.warehouse.marking import marking
 from twilio_campaigns.warehouse.outcomes import accept_locked
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ union
 select message_sid from stray_messages where message_sid = any(%(sids)s)
 """
 
-_NOTE: Final = """
+_NOTE: Final = marking("""
 update messages
 set looked_up_at = greatest(looked_up_at, %(seen_at)s),
     undecided_at = case when message_key = any(%(undecided)s) then now() end,
@@ -113,10 +114,12 @@ set looked_up_at = greatest(looked_up_at, %(seen_at)s),
                    when message_key = any(%(undecided)s) then 0
                    else lookups end
 where message_key = any(%(keys)s)
-"""
+returning run_key
+""")
 
 # Only the run's own DAG does this.
-_FREE: Final = f"""
+_FREE: Final = marking(
+    f"""
 update messages
 set send_state = 'planned', claim_id = null, claimed_at = null, resolve_after = null
 where message_key in (
@@ -127,7 +130,9 @@ where message_key in (
     order by m.message_key
     for update of m
 )
+returning run_key
 """  # noqa: S608 - the same
+)
 
 
 @dataclass(slots=True)
@@ -243,7 +248,7 @@ class ResolveStore:
     def free(self, run_key: str) -> int:
         """Plan again what was looked up often enough without a trace, if the campaign wants it; give how many."""
         with self._warehouse.transaction() as connection:
-            freed = connection.execute(_FREE, {"run_key": run_key, "lookups": LOOKUPS}).rowcount
+            freed = connection.execute(cast("Any", _FREE), {"run_key": run_key, "lookups": LOOKUPS}).rowcount
         if freed:
             reached(Step.FREED)
         return freed
@@ -272,8 +277,7 @@ def _doubt(row: Mapping[str, Any]) -> Doubt:
 def _write(
     connection: Connection, keys: list[UUID], verdict: Verdict, seen_at: datetime, window: timedelta
 ) -> Resolved:
-    connection.execute(
-        _NOTE, {"keys": keys, "absent": verdict.absent, "undecided": verdict.undecided, "seen_at": seen_at}
-    )
+    noted = {"keys": keys, "absent": verdict.absent, "undecided": verdict.undecided, "seen_at": seen_at}
+    connection.execute(cast("Any", _NOTE), noted)
     accept_locked(connection, verdict.adopted, window, "lookup")
     return Resolved(len(verdict.adopted), len(verdict.absent), len(verdict.undecided))

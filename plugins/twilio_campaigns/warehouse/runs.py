@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.status import RunState
+from twilio_campaigns.warehouse.marking import mark_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,6 +189,7 @@ class RunStore:
         parameters = {"run_key": run_key, "by": by, "within": within, "repeat_after": repeat_after}
         with self._warehouse.transaction() as connection:
             _lock_campaign_of(connection, run_key)
+            mark_run(connection, run_key)
             connection.execute(_GIVE_UP_PLANNED, parameters)
             planned = connection.execute(_PLAN_LATE, parameters).rowcount
             if planned:

@@ -6,7 +6,7 @@ plain SQL over these names. The schema is chosen by the connection's ``search_pa
 
 from __future__ import annotations
 
-from twilio_campaigns.warehouse.tables import campaigns, events, reconciling
+from twilio_campaigns.warehouse.tables import campaigns, events, reconciling, summaries
 from twilio_campaigns.warehouse.tables.base import metadata
 
-__all__ = ["campaigns", "events", "metadata", "reconciling"]
+__all__ = ["campaigns", "events", "metadata", "reconciling", "summaries"]

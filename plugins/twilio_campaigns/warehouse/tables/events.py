@@ -58,6 +58,13 @@ campaign_events = Table(
 # Events of a day lie together: an index of ranges of pages finds them, and costs nothing to keep.
 Index("ix_campaign_events_tracked_on", campaign_events.c.tracked_on, postgresql_using="brin")
 Index("ix_campaign_events_campaign_id_occurred_at", campaign_events.c.campaign_id, campaign_events.c.occurred_at)
+# Few events are of people, and summaries of a run want them all.
+Index(
+    "ix_campaign_events_responses",
+    campaign_events.c.run_key,
+    campaign_events.c.occurred_at,
+    postgresql_where=text("status in ('clicked', 'incoming_message')"),
+)
 
 inbound_messages = Table(
     "inbound_messages",
@@ -107,6 +114,14 @@ webhook_rejections = Table(
     Column("requests", BigInteger, nullable=False),
     Column("last_at", Moment, nullable=False),
     comment="Requests to the webhooks that were turned away, by day and reason.",
+)
+
+webhook_receipts = Table(
+    "webhook_receipts",
+    metadata,
+    Column("kind", Text, primary_key=True, comment="status, inbound or click."),
+    Column("last_at", Moment, nullable=False, comment="To ten seconds."),
+    comment="When the last webhook of each kind was written down.",
 )
 
 suppressions = Table(

@@ -39,6 +39,7 @@ reconcile_passes = Table(
     comment="One row per reconcile pass: what it read, what it cost, what it changed.",
 )
 Index("ix_reconcile_passes_day_started_at", reconcile_passes.c.day, reconcile_passes.c.started_at)
+Index("ix_reconcile_passes_started_at", reconcile_passes.c.started_at)
 
 list_volumes = Table(
     "list_volumes",

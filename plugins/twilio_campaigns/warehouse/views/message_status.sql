@@ -30,6 +30,7 @@ select
     m.claimed_at,
     m.accepted_at,
     m.sent_at,
+    m.final_at,
     case when m.status = 'delivered' then m.final_at end as delivered_at,
     case when m.status = 'delivered' then extract(epoch from m.final_at - m.accepted_at)::numeric(12, 3) end
         as seconds_to_delivery,
@@ -37,7 +38,8 @@ select
     m.price_unit,
     m.tracked_on,
     m.tracking_closes_at,
-    m.settled_at
+    m.settled_at,
+    m.connection
 from messages as m;
 
 comment on view message_status is 'One row per message, excluded ones included: what became of it.';
@@ -48,3 +50,4 @@ comment on column message_status.delivered_at is 'When the carrier reported deli
 comment on column message_status.seconds_to_delivery is 'From acceptance by Twilio to the report of delivery.';
 comment on column message_status.run_key is 'The campaign run, see campaign_runs.';
 comment on column message_status.skip_reason is 'Why this row of the audience is not texted.';
+comment on column message_status.final_at is 'When the final status was reached, by Twilio''s clock.';
