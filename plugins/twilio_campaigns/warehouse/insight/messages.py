@@ -10,17 +10,20 @@ from uuid import UUID
 from twilio_campaigns.domain.audience import explain_exclusion
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN, documentation_of, error_entry
 from twilio_campaigns.domain.phone import mask_number
+from twilio_campaigns.domain.scope import Page
 from twilio_campaigns.warehouse.insight.answers import filled
 from twilio_campaigns.warehouse.insight.rows import MESSAGE_COLUMNS, message_row
+from twilio_campaigns.warehouse.insight.run_messages import RunMessages
 from twilio_campaigns.warehouse.insight.scoped import rows_of
 from twilio_campaigns.warehouse.insight.story import StoryLine, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import date, datetime
     from decimal import Decimal
 
     from twilio_campaigns.domain.errors import ErrorEntry
+    from twilio_campaigns.domain.scope import Listing
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.warehouse.insight.rows import MessageRow
 
@@ -30,7 +33,7 @@ _PUNCTUATION: Final = re.compile(r"[^+0-9]")
 
 _SEARCH: Final = f"""
 select {MESSAGE_COLUMNS} from message_status
-where {{condition}}
+where {{condition}} and (%(among)s::text[] is null or campaign_id = any(%(among)s))
 order by coalesce(accepted_at, claimed_at) desc nulls last, run_key desc, message_key
 limit %(limit)s
 """  # noqa: S608 - built of constants
@@ -39,6 +42,9 @@ _BY_SID: Final = _SEARCH.format(condition="message_sid = %(text)s")
 _BY_KEY: Final = _SEARCH.format(condition="message_key = %(text)s::uuid")
 _BY_NUMBER: Final = _SEARCH.format(condition="to_number = %(text)s")
 _BY_CUSTOMER: Final = _SEARCH.format(condition="customer_id = %(text)s")
+_BY_NUMBER_OF: Final = _SEARCH.format(
+    condition="to_number = (select m.to_number from messages as m where m.message_key = %(text)s::uuid)"
+)
 
 _MESSAGE: Final = """
 select m.*, s.delivery_state, s.seconds_to_delivery::float8 as seconds_to_delivery,
@@ -124,19 +130,49 @@ class MessageSearch:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
+        self._of_run = RunMessages(warehouse)
 
-    def search(self, text: str, *, mask: bool = True, limit: int = 50) -> list[MessageRow]:
+    def search(
+        self, text: str, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+    ) -> list[MessageRow]:
         """Find messages by Twilio's SID, our key, the number (`+` and country code), or the customer's id; all exact.
 
         :param mask: whether numbers are shown in part only.
+        :param among: only of these campaigns; `None`: of all.
         :return: the newest first.
         """
         query, wanted = _understood(text.strip())
-        rows = rows_of(self._warehouse, query, {"text": wanted, "limit": limit})
+        values = {"limit": limit, "among": None if among is None else list(among)}
+        rows = rows_of(self._warehouse, query, {"text": wanted, **values})
         if not rows and query is not _BY_CUSTOMER:
             # An id may look like anything.
-            rows = rows_of(self._warehouse, _BY_CUSTOMER, {"text": text.strip(), "limit": limit})
+            rows = rows_of(self._warehouse, _BY_CUSTOMER, {"text": text.strip(), **values})
         return [message_row(row, mask=mask) for row in rows]
+
+    def same_number(
+        self, message_key: UUID, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+    ) -> list[MessageRow]:
+        """Find the messages to the number of a message, so that no address has to hold the number itself."""
+        values = {"text": message_key, "limit": limit, "among": None if among is None else list(among)}
+        return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_NUMBER_OF, values)]
+
+    def of_run(
+        self,
+        run_key: str,
+        *,
+        batch_no: int | None = None,
+        state: str | None = None,
+        page: Page | None = None,
+        mask: bool = True,
+    ) -> Listing[MessageRow]:
+        """List messages of a run, by batch; how many there are is what its summary says.
+
+        :param batch_no: only of this batch.
+        :param state: a `send_state` or `delivery_state`, or `open`; `None`: whoever was to be texted.
+        :param mask: whether numbers are shown in part only.
+        :raises ValueError: for a state that there is not.
+        """
+        return self._of_run.page(run_key, batch_no=batch_no, state=state, page=page or Page(), mask=mask)
 
     def story(self, message_key: UUID, *, mask: bool = True) -> MessageStory | None:
         """Tell all that is known of a message; `None` if there is none of this key.

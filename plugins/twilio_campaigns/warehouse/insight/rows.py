@@ -74,7 +74,11 @@ class PassRow:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """One batch of a run: its messages by `send_state`, and of the accepted ones those delivered and those open."""
+    """One batch of a run: its messages by `send_state`, and the accepted ones by `delivery_state`.
+
+    :param undecided: of the unknown ones those that a person has to look at.
+    :param open: accepted ones that may still change, those `sent` among them.
+    """
 
     batch_no: int
     planned: int
@@ -86,7 +90,11 @@ class BatchRow:
     skipped: int
     too_late: int
     held_out: int
+    sent: int
     delivered: int
+    failed: int
+    rejected: int
+    unreported: int
     open: int
     first_claimed_at: datetime | None
     last_claimed_at: datetime | None

@@ -19,6 +19,9 @@ and (%(until)s::date is null or r.created_at < (%(until)s::date + 1)::timestamp 
 and (%(sender)s::text is null or s.sender = %(sender)s)
 """
 
+#: Runs of some campaigns only, where a visitor may not see all of them.
+AMONG: Final = "(%(among)s::text[] is null or r.campaign_id = any(%(among)s))"
+
 #: Opens a statement: `scoped` are the keys of the runs, which `summary_*` tables are then joined to.
 SCOPED: Final = f"""
 with scoped as materialized (

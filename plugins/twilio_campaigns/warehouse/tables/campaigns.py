@@ -139,7 +139,7 @@ Index(
     messages.c.accepted_at,
     postgresql_where=text("send_state = 'accepted'"),
 )
-Index("ix_messages_run_key_send_state", messages.c.run_key, messages.c.send_state)
+Index("ix_messages_run_key_send_state_batch_no", messages.c.run_key, messages.c.send_state, messages.c.batch_no)
 Index("ix_messages_to_number_claimed_at", messages.c.to_number, messages.c.claimed_at)
 # Whoever looks a person up knows the id that the segment gives.
 Index("ix_messages_customer_id", messages.c.customer_id)

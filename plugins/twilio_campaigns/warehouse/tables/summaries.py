@@ -130,7 +130,15 @@ summary_batches = Table(
     Column("skipped", Integer, nullable=False, comment="Rows left out after the freeze, after an opt-out for example."),
     Column("too_late", Integer, nullable=False, comment="Rows whose deadline passed."),
     Column("held_out", Integer, nullable=False, comment="Rows that are kept aside."),
+    Column(
+        "sent", Integer, nullable=False, comment="Of the accepted ones those that left Twilio and wait for a receipt."
+    ),
     Column("delivered", Integer, nullable=False, comment="Of the accepted ones those that were delivered."),
+    Column("failed", Integer, nullable=False, comment="Of the accepted ones those that could not be delivered."),
+    Column("rejected", Integer, nullable=False, comment="Of the accepted ones those that were refused later."),
+    Column(
+        "unreported", Integer, nullable=False, comment="Of the accepted ones those whose window closed without an end."
+    ),
     Column("open", Integer, nullable=False, comment="Of the accepted ones those that may still change."),
     Column("first_claimed_at", Moment),
     Column("last_claimed_at", Moment),

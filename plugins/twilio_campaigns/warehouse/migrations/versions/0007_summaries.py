@@ -42,6 +42,9 @@ _COUNTERS = {
 
 def upgrade() -> None:
     op.create_index("ix_messages_customer_id", "messages", ["customer_id"])
+    # One batch of a large run is found without its others.
+    op.drop_index("ix_messages_run_key_send_state", "messages")
+    op.create_index("ix_messages_run_key_send_state_batch_no", "messages", ["run_key", "send_state", "batch_no"])
     op.create_index(
         "ix_campaign_events_responses",
         "campaign_events",
@@ -180,7 +183,11 @@ def _create_batches_and_days() -> None:
             _column("skipped", sa.Integer(), "Rows left out after the freeze, after an opt-out for example."),
             _column("too_late", sa.Integer(), "Rows whose deadline passed."),
             _column("held_out", sa.Integer(), "Rows that are kept aside."),
+            _column("sent", sa.Integer(), "Of the accepted ones those that left Twilio and wait for a receipt."),
             _column("delivered", sa.Integer(), "Of the accepted ones those that were delivered."),
+            _column("failed", sa.Integer(), "Of the accepted ones those that could not be delivered."),
+            _column("rejected", sa.Integer(), "Of the accepted ones those that were refused later."),
+            _column("unreported", sa.Integer(), "Of the accepted ones those whose window closed without an end."),
             _column("open", sa.Integer(), "Of the accepted ones those that may still change."),
             sa.Column("first_claimed_at", _MOMENT, nullable=True),
             sa.Column("last_claimed_at", _MOMENT, nullable=True),
