@@ -11,7 +11,6 @@ import httpx
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
-from twilio_campaigns.warehouse.insight.refreshing import Summaries
 
 from builders import campaign, freeze, people, run, sender
 from include.local import light, stack
@@ -23,6 +22,7 @@ from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.settings import TwilioSettings
 from twilio_campaigns.warehouse.connection import Warehouse
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -155,7 +155,7 @@ def test_a_message_tells_its_story(browser):
     browser.link(f"SM{6:032x}").click()
     browser.wait(lambda: "What happened" in browser.text())
     story = browser.find("#story").text
-    assert story.index("enqueued") < story.index("sent") < story.index("failed")
+    assert story.index("claimed") < story.index("sent") < story.index("failed")
     assert "may work another day" in browser.text()
     assert "555" not in browser.driver.current_url
 

@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 
 from twilio_campaigns.web.pages.visitors import AnonymousError
 
+#: The run of `told_run`.
+RUN = "spring/2026-11-20"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 HTML = {"Accept": "text/html"}
 
@@ -83,7 +85,7 @@ class Browser:
         self.client = client
 
     def get(self, path, **query):
-        return Seen(self.client.get(f"/twilio{path}", params=query))
+        return Seen(self.client.get(f"/twilio{path}", params=query or None))
 
     def post(self, path, headers=SAME_ORIGIN, **fields):
         return Seen(self.client.post(f"/twilio{path}", data=fields, headers=headers))

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from twilio_campaigns.domain.campaign import Campaign
-    from twilio_campaigns.warehouse.insight.campaigns import RunRow
-    from twilio_campaigns.warehouse.insight.figures import CountryFigures
+    from twilio_campaigns.warehouse.insight.answers import CountryFigures, RunRow
 
 #: Messages of a country from which on none delivered means something.
 _ENOUGH: Final = 20

@@ -34,7 +34,7 @@ def every(visit: Visit) -> Page:
         sort=CampaignSort(sort),
         page=Paging(visit.number_of("page"), _ROWS),
         scope=scope,
-        among=set(readable),
+        among=readable,
     )
     return Page(
         "campaigns.html",

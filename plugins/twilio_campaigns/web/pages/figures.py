@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.domain.scope import Scope
     from twilio_campaigns.warehouse.connection import Warehouse
-    from twilio_campaigns.warehouse.insight.figures import Counts, DelayBucket, Timeline
+    from twilio_campaigns.warehouse.insight.answers import Counts, DelayBucket, Timeline
 
 #: Statuses of the chart over time, in the order of a message's life.
 _STATUSES: Final = ("enqueued", "sent", "delivered", "failed", "rejected", "enqueue_failed", "clicked")

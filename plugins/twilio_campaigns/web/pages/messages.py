@@ -9,9 +9,9 @@ from uuid import UUID
 
 from twilio_campaigns.domain import page_urls
 from twilio_campaigns.domain.scope import Page as Paging
-from twilio_campaigns.domain.status import SendState
+from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.messages import MessageSearch
-from twilio_campaigns.warehouse.insight.runs import RunInsight
+from twilio_campaigns.warehouse.insight.run_messages import STATES
 from twilio_campaigns.web.pages.campaigns import readable_campaigns
 from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect
 
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\+[\d\s().\-/]{6,30}")
 _LIMIT: Final = 50
-_STATES: Final = (
-    "",
-    *(state.value for state in SendState),
-    "pending",
-    "sent",
-    "delivered",
-    "failed",
-    "rejected",
-    "unreported",
-)
 
 
 def search(visit: Visit) -> Redirect:
@@ -71,10 +61,10 @@ def found(visit: Visit) -> Page | Redirect:
 
 
 def _of_run(visit: Visit, run_key: str) -> Page:
-    state = visit.choice_of("state", _STATES, "")
+    state = visit.choice_of("state", ("", *STATES), "")
     batch = visit.number_of("batch", 0, least=0)
-    detail = RunInsight(visit.warehouse).detail(run_key)
-    if detail is None or detail.run.dag_id not in visit.visitor.readable([detail.run.dag_id]):
+    run = CampaignIndex(visit.warehouse).run(run_key)
+    if run is None or run.dag_id not in visit.visitor.readable([run.dag_id]):
         raise NotFoundError(f"There is no run {run_key}, or you may not read its DAG.")
     listing = MessageSearch(visit.warehouse).of_run(
         run_key,
@@ -83,7 +73,7 @@ def _of_run(visit: Visit, run_key: str) -> Page:
         page=Paging(visit.number_of("page"), _LIMIT),
         mask=not visit.sees_people,
     )
-    values = {"listing": listing, "run": detail.run, "state": state, "batch": batch, "states": _STATES[1:]}
+    values = {"listing": listing, "run": run, "state": state, "batch": batch, "states": STATES}
     return _page(visit, "run_messages.html", values)
 
 

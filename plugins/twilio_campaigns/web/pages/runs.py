@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twilio_campaigns.domain.campaign import Campaign
-    from twilio_campaigns.warehouse.insight.runs import RunDetail
+    from twilio_campaigns.warehouse.insight.rows import RunDetail
     from twilio_campaigns.web.pages.visit import Visit
 
 log = logging.getLogger(__name__)

@@ -93,7 +93,8 @@ class Site:
                 response = await self._reading.run(lambda: _answer(answers, visit, request))
             except TwilioCampaignsError as error:
                 return _failure(visit, request, error)
-            response.background = BackgroundTask(keep_fresh, self._reading)
+            if response.status_code < 400:  # noqa: PLR2004 - HTTP's first status of an error
+                response.background = BackgroundTask(keep_fresh, self._reading)
             return response
 
         return endpoint
@@ -146,7 +147,7 @@ def _answer(answers: Answers, visit: Visit, request: Request) -> Response:
     except (NotFoundError, ForbiddenError, BadInputError, TwilioCampaignsError) as error:
         return _failure(visit, request, error)
     except Exception:
-        log.exception("Page %s failed.", request.scope.get("route", None) and request.scope["route"].path)
+        log.exception("A page failed.")
         return _shown(visit, request, _error_page(500, "This page has a defect", _OURS, ()))
 
 

@@ -29,6 +29,8 @@ async def keep_fresh(reading: Reading) -> None:
         await reading.run(lambda: _refresh(reading))
     except TwilioCampaignsError as error:
         log.warning("The figures of the pages were not refreshed: %s", error)
+    except Exception:
+        log.exception("The figures of the pages were not refreshed.")
 
 
 def _refresh(reading: Reading) -> None:
