@@ -8,10 +8,10 @@ DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench chaos check format schema dictionary references docs lock clean
+.PHONY: help demo up down test bench chaos check format schema dictionary references docs screenshots lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 $(STAMP): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -64,6 +64,9 @@ references: $(STAMP) ## Write docs/campaign-files.md, settings.md and mistakes.m
 docs: $(DOCS_STAMP) ## Build the documentation into docs/_build; a broken link is an error
 	$(DOCS_VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+screenshots: $(STAMP) ## Take the pictures of docs/images anew from a running stack (needs chromium, chromium-driver)
+	$(BIN)/python -m include.local.screenshots
 
 lock: ## Resolve requirements.txt anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-annotate \
