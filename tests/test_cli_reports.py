@@ -56,7 +56,7 @@ class TestStatus:
     def test_the_table_names_the_run_whole(self, run_key, database_url):
         result = invoke("status", "--database-url", database_url)
         assert result.exit_code == 0
-        assert run_key.partition("/")[0] in result.stdout
+        assert f"  run 1  {run_key}\n" in result.stdout
         assert "Days with open messages" in result.stdout
 
     def test_what_needs_a_person_is_told_and_checked(self, run_key, query, database_url):

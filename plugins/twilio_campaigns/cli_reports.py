@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.reports import Rows, RunResults
 
 #: Columns of `status` in a shell; JSON has all.
-_STATUS_COLUMNS: Final = ("run_key", "state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
+_STATUS_COLUMNS: Final = ("state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
 
 
 class ReportFormat(StrEnum):
@@ -54,7 +54,11 @@ def _print_status(campaign: str | None, runs: Rows, days: Rows, concerns: Rows) 
     if not runs:
         out.print(f"There is no run{f' of {campaign}' if campaign else ''} yet.", markup=False)
     else:
-        print_table("Runs", [{name: row[name] for name in _STATUS_COLUMNS} for row in runs])
+        shown = ({name: row[name] for name in _STATUS_COLUMNS} for row in runs)
+        print_table("Runs", [{"run": number, **row} for number, row in enumerate(shown, 1)])
+        # Each on a line of its own, so that it can be copied as the argument of another command.
+        for number, row in enumerate(runs, 1):
+            out.print(f"  run {number}  {row['run_key']}", markup=False, highlight=False)
     for title, rows in (("Days with open messages", days), ("Needs a person", concerns)):
         if rows:
             print_table(title, rows)
