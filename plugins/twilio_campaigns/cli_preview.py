@@ -193,14 +193,14 @@ class _Said:
         return found
 
     def _row(self, row: PreviewedRow) -> dict[str, Any]:
-        from twilio_campaigns.domain.phone import masked
+        from twilio_campaigns.domain.phone import mask_number
 
         recipient = row.recipient
         number = recipient.to_number or recipient.input_number
         return {
             "row": row.number,
             "customer_id": recipient.customer_id,
-            "number": number if self._show_numbers else masked(number),
+            "number": number if self._show_numbers else mask_number(number),
             "country": recipient.country,
             "from": self.campaign.sender.scope,
             "parts": recipient.estimated_parts,

@@ -1,4 +1,4 @@
-"""What is wrong, or hardly meant, in a campaign of which each value is good; `bad_input/mistakes.yaml` has the files."""
+"""What is wrong, or hardly meant, in a campaign of which each value is good; see also `bad_input/mistakes.yaml`."""
 
 import pickle
 from datetime import timedelta

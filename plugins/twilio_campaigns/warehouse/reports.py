@@ -35,42 +35,12 @@ order by p.created_at desc, p.run_key desc
 """
 
 _OPEN_DAYS: Final = """
-select m.day, m.open, m.known_by, d.last_pass_at, p.error
-from (select tracked_on as day, count(*) as open, max(tracking_closes_at) as known_by from messages
+select m.day, m.open, d.last_pass_at, p.error
+from (select tracked_on as day, count(*) as open from messages
       where send_state = 'accepted' and settled_at is null group by 1) as m
 left join reconcile_days as d on d.day = m.day
 left join lateral (select error from reconcile_passes where day = m.day order by started_at desc limit 1) as p on true
 order by m.day desc
-"""
-
-# What a person has to look at, each with the page of the handbook that says what to do (docs/operations.md).
-_CONCERNS: Final = """
-select concern, count, since from (
-    select 1 as place, 'runs that are paused' as concern, count(*) as count, min(state_changed_at) as since
-    from campaign_runs where state = 'paused'
-    union all
-    select 2, 'lost answers that may be one of several messages', count(*), min(undecided_at)
-    from messages where send_state = 'unknown' and undecided_at is not null
-    union all
-    select 3, 'messages that belong to no row for certain', count(*), min(found_at)
-    from stray_messages where found_at > now() - interval '30 days'
-    union all
-    select 4, 'days with open messages and no complete pass for eight hours', count(*), min(last_pass_at)
-    from (select tracked_on as day from messages where send_state = 'accepted' and settled_at is null
-          group by 1 having min(accepted_at) < now() - interval '8 hours') as open
-    left join reconcile_days using (day)
-    where last_pass_at is null or last_pass_at < now() - interval '8 hours'
-    union all
-    select 5, 'days whose last audit found a gap or was incomplete', count(distinct day), min(started_at)
-    from (select distinct on (day, connection) * from reconcile_audits
-          where day > current_date - 30 order by day, connection, started_at desc) as last
-    where missing + orphans + different > 0 or not complete
-    union all
-    select 6, 'webhooks turned away as forged or of unknown accounts, today and yesterday', sum(requests), min(last_at)
-    from webhook_rejections where day >= current_date - 1 and reason in ('forged', 'unknown_account')
-) as found
-where count > 0
-order by place
 """
 
 _FUNNEL: Final = "select * from campaign_performance where run_key = %(run_key)s"
@@ -141,10 +111,6 @@ class Reports:
     def open_days(self) -> Rows:
         """Tell which days have messages without an end, when each was read last, and what went wrong then."""
         return self._rows(_OPEN_DAYS)
-
-    def concerns(self) -> Rows:
-        """Tell what somebody has to look at, and since when; empty where all is well."""
-        return self._rows(_CONCERNS)
 
     def report(self, run_key: str) -> RunResults:
         """Tell what became of a run.
