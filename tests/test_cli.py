@@ -1,6 +1,7 @@
 """The command line, as a person or a script at the shell meets it."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -149,6 +150,11 @@ class TestReconcile:
         assert {row["status"] for row in query("select status from campaign_events")} >= {"enqueued", "delivered"}
         assert "+1202" not in result.output
 
+    def test_programs_get_json(self, sent, database_url):
+        result = invoke("reconcile", "--day", sent, "--format", "json", "--database-url", database_url)
+        said = json.loads(result.stdout)
+        assert (said["day"], said["read"], "20 observed" in said["summary"]) == (str(sent), True, True)
+
     def test_another_day_needs_no_call(self, sent, database_url, connect_twilio):
         connect_twilio("http://127.0.0.1:1")
         result = invoke("reconcile", "--day", sent - timedelta(days=1), "--database-url", database_url)
@@ -204,6 +210,17 @@ class TestSteering:
         assert row["state"] == "sending"
         assert row["state_changed_by"]
         assert row["resumed_at"] is not None
+
+    def test_a_campaigns_name_means_its_latest_run_that_may_still_send(self, frozen, query, database_url):
+        query(
+            "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state, created_at) "
+            "values ('spring/later', 'spring', 'd', 'r', 'done', now() + interval '1 hour')"
+        )
+        result = invoke("stop", "spring", "--format", "json", "--database-url", database_url)
+        said = json.loads(result.stdout)
+        assert (said["run_key"], said["state"]) == (frozen, "stopped")
+        assert f"Run {frozen} was stopped." in said["said"]
+        assert "Run spring/later is done already." in invoke("stop", "spring", "--database-url", database_url).stdout
 
     def test_what_came_too_late_is_sent_on_purpose(self, frozen, query, database_url):
         query("update messages set send_before = now(), send_state = 'too_late'")

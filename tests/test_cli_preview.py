@@ -50,7 +50,7 @@ class TestWithoutADatabase:
         assert said["parts_of_other_runs_first"] is None
         assert [row["outcome"] for row in said["rows"]] == ["planned", "planned", "duplicate_number"]
         assert said["rows"][0]["body"] == "Hi Ada [red]you"
-        assert said["rows"][0]["number"] == "…01"
+        assert said["rows"][0]["number"] == "+1…01"
         (note,) = said["notes"]
         assert "suppressed" in note
         assert note in result.stderr

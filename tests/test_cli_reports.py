@@ -49,51 +49,13 @@ class TestStatus:
         assert run["run_key"] == run_key
         figures = {name: run[name] for name in ("planned", "excluded", "enqueued", "enqueue_failed", "delivered")}
         assert figures == {"planned": 11, "excluded": 1, "enqueued": 10, "enqueue_failed": 1, "delivered": 6}
-        (day,) = said["open_days"]
-        assert (day["day"], day["open"], day["last_pass_at"], day["error"]) == ("2026-11-20", 10, None, None)
-        assert day["known_by"]
+        assert said["open_days"] == [{"day": "2026-11-20", "open": 10, "last_pass_at": None, "error": None}]
 
     def test_the_table_names_the_run_whole(self, run_key, database_url):
         result = invoke("status", "--database-url", database_url)
         assert result.exit_code == 0
-        assert run_key.partition("/")[0] in result.stdout
+        assert run_key in result.stdout
         assert "Days with open messages" in result.stdout
-
-    def test_what_needs_a_person_is_told_and_checked(self, run_key, query, database_url):
-        def concerns():
-            result = invoke("status", "--format", "json", "--check", "--database-url", database_url)
-            found = json.loads(result.stdout)["concerns"]
-            assert result.exit_code == (1 if found else 0)
-            return {row["concern"].split()[0]: row["count"] for row in found}
-
-        assert concerns() == {"days": 1}
-        query("insert into reconcile_days (day, last_pass_at) values ('2026-11-20', now())")
-        assert concerns() == {}
-        said = invoke("status", "--database-url", database_url)
-        assert (said.exit_code, "Needs a person: none." in said.stdout) == (0, True)
-        query("update campaign_runs set state = 'paused', state_changed_at = now()")
-        query(
-            "update messages set send_state = 'unknown', message_sid = null, undecided_at = now() "
-            "where send_state = 'accepted' and provider_status = 'queued'"
-        )
-        query("insert into stray_messages (message_sid, reason) values ('SM1', 'test')")
-        query("insert into webhook_rejections values (current_date, 'forged', 7, now())")
-        query("insert into webhook_rejections values (current_date, 'malformed', 7, now())")
-        assert concerns() == {"runs": 1, "lost": 1, "messages": 1, "webhooks": 7}
-        table = invoke("status", "--check", "--database-url", database_url)
-        assert (table.exit_code, "Needs a person" in table.stdout) == (1, True)
-
-    def test_an_audit_concerns_until_a_later_one_is_clean(self, run_key, query, database_url):
-        query("insert into reconcile_days (day, last_pass_at) values ('2026-11-20', now())")
-        for orphans, minutes in ((3, 20), (0, 10)):
-            query(
-                "insert into reconcile_audits (audit_id, day, connection, started_at, complete, orphans) values "
-                "(gen_random_uuid(), current_date - 6, 'twilio_default', now() - make_interval(mins => %s), true, %s)",
-                minutes,
-                orphans,
-            )
-            result = invoke("status", "--check", "--format", "json", "--database-url", database_url)
-            assert (result.exit_code, len(json.loads(result.stdout)["concerns"])) == ((1, 1) if orphans else (0, 0))
 
     def test_another_campaign_has_no_run(self, run_key, database_url):
         assert "no run of other" in invoke("status", "other", "--database-url", database_url).stdout

@@ -102,7 +102,7 @@ def campaign_files() -> str:
     lines += ["### A query\n", *_table(known["SqlSegment"]), "\n### A file\n", *_table(known["FileSegment"])]
     for name, model, says in SECTIONS:
         lines += [f"\n## {name}\n", f"{says}\n", *_table(known[model])]
-    lines += ["\n## senders.yaml\n", "`include/senders.yaml`: who sends. Each key is the name of a profile.\n"]
+    lines += ["\n## Senders\n", "`include/senders.yaml`: who sends. Each key is the name of a profile.\n"]
     return "\n".join([*lines, *_table(senders["additionalProperties"]), ""])
 
 

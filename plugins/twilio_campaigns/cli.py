@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 
 from twilio_campaigns import cli_audit, cli_plan, cli_preview, cli_reports, cli_runs, cli_validate, cli_webhooks
-from twilio_campaigns.cli_common import DatabaseUrl, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns.cli_output import busy, print_json
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
 
@@ -63,6 +64,7 @@ def upgrade(database_url: DatabaseUrl = None) -> None:
 @app.command()
 def reconcile(
     day: Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="UTC day of acceptance.")],
+    output: Annotated[Format, typer.Option("--format", help="What to print on standard output.")] = Format.TABLE,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Read one day whole from Twilio and repair its events, once, without waiting."""
@@ -70,8 +72,12 @@ def reconcile(
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):
         reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
-        look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
-    out.print(f"{_utc_day(day)}: {look.summary}", markup=False)
+        with busy(f"Reading {_utc_day(day)} from Twilio"):
+            look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
+    if output is Format.JSON:
+        print_json({"day": _utc_day(day), "settled": look.finished, "read": look.was_read, "summary": look.summary})
+    else:
+        out.print(f"{_utc_day(day)}: {look.summary}", markup=False)
 
 
 app.add_typer(simulator, name="simulator")

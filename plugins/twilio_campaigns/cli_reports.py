@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.reports import Rows, RunResults
 
 #: Columns of `status` in a shell; JSON has all.
-_STATUS_COLUMNS: Final = ("run_key", "state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
+_STATUS_COLUMNS: Final = ("state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
 
 
 class ReportFormat(StrEnum):
@@ -37,25 +37,30 @@ def status(
 
     What to do about each is in docs/operations.md.
     """
+    from twilio_campaigns.warehouse.concerns import concerns
     from twilio_campaigns.warehouse.reports import Reports
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
         reports = Reports(warehouse)
-        runs, days, concerns = reports.status(campaign, limit), reports.open_days(), reports.concerns()
+        runs, days, found = reports.status(campaign, limit), reports.open_days(), concerns(warehouse)
     if output is Format.JSON:
-        print_json({"runs": runs, "open_days": days, "concerns": concerns})
+        print_json({"runs": runs, "open_days": days, "concerns": found})
     else:
-        _print_status(campaign, runs, days, concerns)
-    if check and concerns:
+        _print_status(campaign, runs, days, found)
+    if check and found:
         raise typer.Exit(1)
 
 
-def _print_status(campaign: str | None, runs: Rows, days: Rows, concerns: Rows) -> None:
+def _print_status(campaign: str | None, runs: Rows, days: Rows, found: Rows) -> None:
     if not runs:
         out.print(f"There is no run{f' of {campaign}' if campaign else ''} yet.", markup=False)
     else:
-        print_table("Runs", [{name: row[name] for name in _STATUS_COLUMNS} for row in runs])
-    for title, rows in (("Days with open messages", days), ("Needs a person", concerns)):
+        shown = ({name: row[name] for name in _STATUS_COLUMNS} for row in runs)
+        print_table("Runs", [{"run": number, **row} for number, row in enumerate(shown, 1)])
+        # Each on a line of its own, so that it can be copied as the argument of another command.
+        for number, row in enumerate(runs, 1):
+            out.print(f"  run {number}  {row['run_key']}", markup=False, highlight=False)
+    for title, rows in (("Days with open messages", days), ("Needs a person", found)):
         if rows:
             print_table(title, rows)
         else:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twilio_campaigns.cli_common import DatabaseUrl, errors_to_stderr, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, open_warehouse, out
+from twilio_campaigns.cli_output import print_json
 from twilio_campaigns.domain.spec import parse_duration
 
 if TYPE_CHECKING:
@@ -16,22 +17,25 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.engine.steer import RunSteering
 
-RunKey = Annotated[str, typer.Argument(help="campaign_id/logical date, as in table campaign_runs.")]
+RunKey = Annotated[
+    str, typer.Argument(help="run_key, as `status` names it; or a campaign_id for its latest run, one under way first.")
+]
+Output = Annotated[Format, typer.Option("--format", help="What to print on standard output.")]
 
 
-def pause(run_key: RunKey, database_url: DatabaseUrl = None) -> None:
+def pause(run_key: RunKey, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
     """Pause a campaign run before its next chunk is claimed, on all workers."""
-    _steer(run_key, database_url, lambda run: run.pause())
+    _steer(run_key, output, database_url, lambda run: run.pause())
 
 
-def resume(run_key: RunKey, database_url: DatabaseUrl = None) -> None:
+def resume(run_key: RunKey, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
     """Let a paused campaign run go on where it was."""
-    _steer(run_key, database_url, lambda run: run.resume())
+    _steer(run_key, output, database_url, lambda run: run.resume())
 
 
-def stop(run_key: RunKey, database_url: DatabaseUrl = None) -> None:
+def stop(run_key: RunKey, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
     """Stop a campaign run for good before its next chunk is claimed, on all workers."""
-    _steer(run_key, database_url, lambda run: run.stop())
+    _steer(run_key, output, database_url, lambda run: run.stop())
 
 
 def send_late(
@@ -39,10 +43,11 @@ def send_late(
     within: Annotated[
         str | None, typer.Option(help="How long from now messages may go out, 2h for example; else send_within.")
     ] = None,
+    output: Output = Format.TABLE,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Send on purpose what came too late; whom another run has texted lately stays left out."""
-    _steer(run_key, database_url, lambda run: run.send_late(_duration(within)))
+    _steer(run_key, output, database_url, lambda run: run.send_late(_duration(within)))
 
 
 def recover(
@@ -81,12 +86,19 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _steer(run_key: str, database_url: str | None, act: Callable[[RunSteering], str]) -> None:
+def _steer(name: str, output: Format, database_url: str | None, act: Callable[[RunSteering], str]) -> None:
     from twilio_campaigns.engine.steer import RunSteering
+    from twilio_campaigns.warehouse.runs import RunStore
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
+        runs = RunStore(warehouse)
+        run_key = name if "/" in name else runs.of_campaign(name) or name
         said = act(RunSteering(warehouse, run_key, getuser()))
-    out.print(said, markup=False)
+        run = runs.run(run_key)
+    if output is Format.JSON:
+        print_json({"run_key": run_key, "state": run.state if run else None, "said": said})
+    else:
+        out.print(said, markup=False)
 
 
 def _duration(text: str | None) -> timedelta | None:

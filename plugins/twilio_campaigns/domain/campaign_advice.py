@@ -36,7 +36,7 @@ _SOON: Final = timedelta(minutes=1)
 _SHORT_VALIDITY: Final = 5
 #: Shorteners that everybody shares; carriers filter texts with them.
 _SHARED_SHORTENERS: Final = re.compile(
-    r"(?<![\w.-])(bit\.ly|buff\.ly|cutt\.ly|goo\.gl|is\.gd|ow\.ly|rb\.gy|rebrand\.ly|t\.co|t\.ly|tiny\.cc|tinyurl\.com)/",
+    r"(?<![\w.-])(?<!\w/)(bit\.ly|buff\.ly|cutt\.ly|goo\.gl|is\.gd|ow\.ly|rb\.gy|rebrand\.ly|t\.co|t\.ly|tiny\.cc|tinyurl\.com)/",
     re.IGNORECASE,
 )
 _OTHER_BRACES: Final = re.compile(r"(?<![{%$])\{ ?([A-Za-z_]\w*) ?\}(?!\})|%([A-Za-z_]\w*)%|\$\{([A-Za-z_]\w*)\}")

@@ -114,7 +114,6 @@ def _cleaned(raw: object) -> str:
 
 
 def _masked(text: str) -> str:
-    """Show of a number what tells it from others to whoever knows it: its last two digits."""
     return f"…{''.join(filter(str.isalnum, text[-_SHOWN:]))}" if len(text) > 2 * _SHOWN else "…"
 
 
