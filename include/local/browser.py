@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import shutil
 from typing import TYPE_CHECKING, Final
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -46,6 +48,9 @@ class Browser:
             options.add_argument(f"--{word}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+        # Nothing grows or fades: what is seen is all that there is.
+        calm = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", calm)
         self.resize(width, height)
 
     def __enter__(self) -> Browser:  # noqa: PYI034 - Self would need a newer typing for no gain here
@@ -106,12 +111,15 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def picture(self, file: Path, most: int) -> None:
-        """Write the page as a PNG, whole, but no higher than so many pixels."""
+        """Write the page as a PNG of 128 colours, whole, but no higher than so many pixels."""
         height = self.driver.execute_script("return document.documentElement.scrollHeight")
         width = self.driver.execute_script("return window.innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, most), "scale": 1}
         shot = {"format": "png", "captureBeyondViewport": True, "clip": clip, "optimizeForSpeed": False}
-        file.write_bytes(base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", shot)["data"]))
+        raw = base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", shot)["data"])
+        with Image.open(io.BytesIO(raw)) as taken:
+            few = taken.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+            few.save(file, "PNG", optimize=True)
 
     def overflow(self) -> list[str]:
         """Name elements that stick out of the page, and canvases that are empty: what no picture should have."""

@@ -10,10 +10,10 @@ import argparse
 import shutil
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import psycopg
 
@@ -61,8 +61,6 @@ def take(browser: Browser, shot: Shot, folder: Path) -> list[str]:
             browser.into_frame()
         browser.find("h1")
         browser.wait(lambda: not browser.driver.find_elements("css selector", "figure:not([data-drawn])"))
-        # The charts grow for a quarter of a second.
-        time.sleep(0.5)
         wrong += [f"{shot.name} {mode} {width}: {what}" for what in browser.overflow()]
         browser.driver.switch_to.default_content()
         file = folder / f"{shot.name}-{mode}-{width}.png"
@@ -102,8 +100,7 @@ def shots_of(runs: dict[str, str], failed_sid: str, *, everything: bool) -> list
         pages |= {
             "campaigns": "/twilio/campaigns",
             "messages": "/twilio/messages?q=nobody",
-            "run-messages": f"/twilio/messages?run={runs['product_launch']}&state=failed",
-            "missing": "/twilio/campaigns/nothing",
+            "run-messages": f"/twilio/messages?run={quote(runs['product_launch'], safe='')}&state=failed",
         }
     return [Shot(name, path, every_look() if everything else looks[name]) for name, path in pages.items()]
 

@@ -10,7 +10,7 @@ from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.warehouse.connection import Warehouse
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
 from twilio_campaigns.warehouse.schema import require_current
-from web.pages.visiting import RUN, SomeVisitor
+from web.pages.visiting import RUN, Seen, SomeVisitor
 
 EVIL = '<script>alert("x")</script>'
 
@@ -314,6 +314,21 @@ class TestWarehouseTrouble:
         assert page.status == 500
         assert "secret" not in page.html
         assert "ZeroDivisionError" in caplog.text
+
+
+class TestBasePath:
+    """Airflow at https://host/air, behind a proxy that cuts the prefix off or leaves it."""
+
+    @pytest.mark.parametrize("asked", ["/air/twilio/campaigns", "/twilio/campaigns"])
+    def test_every_address_has_it(self, visit, asked):
+        page = Seen(visit(root_path="/air").client.get(asked))
+        assert page.status == 200
+        own = [link for link in page.links if not link.startswith(("#", "?"))]
+        assert own
+        assert all(link.startswith("/air/") for link in own)
+        assert "/air/plugin/campaigns/air/twilio/campaigns" in own
+        scripts = [attributes["src"] for tag, attributes in page.tags if tag == "script"]
+        assert all(script.startswith("/air/twilio/static/") for script in scripts)
 
 
 class TestStatic:

@@ -15,6 +15,7 @@ from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from airflow.models.dag import DagModel
 from fastapi import HTTPException
 
+from twilio_campaigns.web.pages.rendering import path_of
 from twilio_campaigns.web.pages.visitors import AnonymousError, Visitor
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class AirflowLogin:
     def login_url(self, request: Request) -> str:
         """Give Airflow's login, whatever its auth manager is, and back to this request's page afterwards."""
         root = request.scope.get("app_root_path", "")
-        path = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
+        path = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
         return f"{root}/api/v2/auth/login?{urlencode({'next': path})}"
 
 
