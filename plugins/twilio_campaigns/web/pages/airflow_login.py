@@ -15,7 +15,6 @@ from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from airflow.models.dag import DagModel
 from fastapi import HTTPException
 
-from twilio_campaigns.web.pages.rendering import path_of
 from twilio_campaigns.web.pages.visitors import AnonymousError, Visitor
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class AirflowLogin:
     def login_url(self, request: Request) -> str:
         """Give Airflow's login, whatever its auth manager is, and back to this request's page afterwards."""
         root = request.scope.get("app_root_path", "")
-        path = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
+        path = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
         return f"{root}/api/v2/auth/login?{urlencode({'next': path})}"
 
 

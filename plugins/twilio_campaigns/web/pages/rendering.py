@@ -98,13 +98,6 @@ def addresses_of(request: Request) -> Addresses:
     return Addresses(scope.get("root_path", ""), scope.get("app_root_path", ""))
 
 
-def path_of(request: Request) -> str:
-    """Give the path that the browser has asked for; a proxy may have cut Airflow's own part off."""
-    path: str = request.scope["path"]
-    root: str = request.scope.get("app_root_path", "")
-    return path if path.startswith(f"{root}/") else root + path
-
-
 def rendered(page: Page, addresses: Addresses, **more: Any) -> HTMLResponse:  # noqa: ANN401 - whatever templates show
     """Fill a template."""
     text = _environment().get_template(page.template).render(url=addresses, **more, **page.values)

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from twilio_campaigns.domain.exceptions import TerminalError, TwilioCampaignsError
 from twilio_campaigns.web.pages import campaigns, health, messages, runs
 from twilio_campaigns.web.pages.reading import CONNECTIONS, PATIENCE, STATEMENT_TIMEOUT, Reading
-from twilio_campaigns.web.pages.rendering import addresses_of, path_of, rendered
+from twilio_campaigns.web.pages.rendering import addresses_of, rendered
 from twilio_campaigns.web.pages.same_origin import is_same_origin
 from twilio_campaigns.web.pages.static_files import serve
 from twilio_campaigns.web.pages.upkeep import keep_fresh
@@ -183,7 +183,7 @@ def _error_page(status: int, title: str, text: str, more: tuple[str, ...]) -> Pa
 def _shown(visit: Visit, request: Request, page: Page) -> Response:
     shared: dict[str, Any] = {
         "visitor_name": visit.visitor.name,
-        "here": path_of(request),
+        "here": request.scope["path"],
         "query": visit.query,
     }
     return rendered(page, addresses_of(request), **shared)
