@@ -29,6 +29,8 @@ WIDE: Final = 1280
 NARROW: Final = 390
 #: Messages that Twilio has when the run is looked at that is being sent.
 UNDER_WAY: Final = 1500
+#: Seconds for sending, and for reconciling: nobody waits for pictures.
+PATIENCE: Final = 600.0
 _RUNS: Final = "select campaign_id, run_key from messaging.campaign_runs order by created_at"
 _ACCEPTED: Final = "select count(*) from messaging.messages where send_state = 'accepted'"
 _FAILED: Final = "select message_sid from messaging.messages where status = 'failed' order by message_key limit 1"
@@ -122,13 +124,13 @@ def run(made: Stack, folder: Path, *, everything: bool) -> list[str]:
     with Browser(made.ui_url) as browser, psycopg.connect(made.database_url("warehouse"), autocommit=True) as warehouse:
         browser.open("/twilio/campaigns")
         browser.login(USER, made.secrets["password"])
-        browser.wait(lambda: (warehouse.execute(_ACCEPTED).fetchone() or (0,))[0] > UNDER_WAY, demo.SEND_PATIENCE)
+        browser.wait(lambda: (warehouse.execute(_ACCEPTED).fetchone() or (0,))[0] > UNDER_WAY, PATIENCE)
         keys = dict(warehouse.execute(_RUNS).fetchall())
         sending = f"/twilio/runs/{keys['spring_sale']}"
         wrong = take(browser, Shot("run-being-sent", sending, (("light", WIDE),), 900), folder)
         progress("send and reconcile")
-        demo.wait_for_runs(api, runs, made)
-        demo.wait_until_settled(api, made)
+        demo.wait_for_runs(api, runs, made, patience=PATIENCE)
+        demo.wait_until_settled(api, made, patience=PATIENCE)
         progress("pictures")
         (failed,) = warehouse.execute(_FAILED).fetchone() or ("",)
         for shot in shots_of(keys, failed, everything=everything):
