@@ -63,7 +63,7 @@ def take(browser: Browser, shot: Shot, folder: Path) -> list[str]:
             browser.into_frame()
         browser.find("h1")
         browser.wait(lambda: not browser.driver.find_elements("css selector", "figure:not([data-drawn])"))
-        wrong += [f"{shot.name} {mode} {width}: {what}" for what in browser.overflow()]
+        wrong += [f"{shot.name} {mode} {width}: {what}" for what in browser.flaws()]
         browser.driver.switch_to.default_content()
         file = folder / f"{shot.name}-{mode}-{width}.png"
         browser.picture(file, shot.most)
