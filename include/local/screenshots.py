@@ -10,10 +10,10 @@ import argparse
 import shutil
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import psycopg
 
@@ -29,6 +29,8 @@ WIDE: Final = 1280
 NARROW: Final = 390
 #: Messages that Twilio has when the run is looked at that is being sent.
 UNDER_WAY: Final = 1500
+#: Seconds for sending, and for reconciling: nobody waits for pictures.
+PATIENCE: Final = 600.0
 _RUNS: Final = "select campaign_id, run_key from messaging.campaign_runs order by created_at"
 _ACCEPTED: Final = "select count(*) from messaging.messages where send_state = 'accepted'"
 _FAILED: Final = "select message_sid from messaging.messages where status = 'failed' order by message_key limit 1"
@@ -61,9 +63,7 @@ def take(browser: Browser, shot: Shot, folder: Path) -> list[str]:
             browser.into_frame()
         browser.find("h1")
         browser.wait(lambda: not browser.driver.find_elements("css selector", "figure:not([data-drawn])"))
-        # The charts grow for a quarter of a second.
-        time.sleep(0.5)
-        wrong += [f"{shot.name} {mode} {width}: {what}" for what in browser.overflow()]
+        wrong += [f"{shot.name} {mode} {width}: {what}" for what in browser.flaws()]
         browser.driver.switch_to.default_content()
         file = folder / f"{shot.name}-{mode}-{width}.png"
         browser.picture(file, shot.most)
@@ -102,8 +102,7 @@ def shots_of(runs: dict[str, str], failed_sid: str, *, everything: bool) -> list
         pages |= {
             "campaigns": "/twilio/campaigns",
             "messages": "/twilio/messages?q=nobody",
-            "run-messages": f"/twilio/messages?run={runs['product_launch']}&state=failed",
-            "missing": "/twilio/campaigns/nothing",
+            "run-messages": f"/twilio/messages?run={quote(runs['product_launch'], safe='')}&state=failed",
         }
     return [Shot(name, path, every_look() if everything else looks[name]) for name, path in pages.items()]
 
@@ -125,13 +124,13 @@ def run(made: Stack, folder: Path, *, everything: bool) -> list[str]:
     with Browser(made.ui_url) as browser, psycopg.connect(made.database_url("warehouse"), autocommit=True) as warehouse:
         browser.open("/twilio/campaigns")
         browser.login(USER, made.secrets["password"])
-        browser.wait(lambda: (warehouse.execute(_ACCEPTED).fetchone() or (0,))[0] > UNDER_WAY, demo.SEND_PATIENCE)
+        browser.wait(lambda: (warehouse.execute(_ACCEPTED).fetchone() or (0,))[0] > UNDER_WAY, PATIENCE)
         keys = dict(warehouse.execute(_RUNS).fetchall())
         sending = f"/twilio/runs/{keys['spring_sale']}"
         wrong = take(browser, Shot("run-being-sent", sending, (("light", WIDE),), 900), folder)
         progress("send and reconcile")
-        demo.wait_for_runs(api, runs, made)
-        demo.wait_until_settled(api, made)
+        demo.wait_for_runs(api, runs, made, patience=PATIENCE)
+        demo.wait_until_settled(api, made, patience=PATIENCE)
         progress("pictures")
         (failed,) = warehouse.execute(_FAILED).fetchone() or ("",)
         for shot in shots_of(keys, failed, everything=everything):

@@ -160,6 +160,20 @@ def test_a_message_tells_its_story(browser):
     assert "555" not in browser.driver.current_url
 
 
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_pages_are_clean_on_desks_and_telephones(browser, mode):
+    flaws = []
+    browser.set_mode(mode)
+    for width in (1280, 390):
+        browser.resize(width)
+        for path in ("campaigns", "campaigns/spring", "runs/spring/2026-11-20", f"messages/SM{6:032x}", "health-page"):
+            browser.open(f"/twilio/{path}")
+            browser.find("h1")
+            flaws += [(path, width, flaw) for flaw in browser.flaws()]
+    browser.resize(1280)
+    assert flaws == []
+
+
 def test_a_link_to_airflow_leaves_the_frame(browser):
     browser.open("/plugin/campaigns/twilio/campaigns/spring")
     browser.into_frame()

@@ -52,13 +52,13 @@ def visit(request):
     own = next((name for name in ("database_url", "empty_database_url") if name in request.fixturenames), "told_url")
     with ExitStack() as stack:
 
-        def start(visitor=None, *, anonymous=False, open_warehouse=None):
+        def start(visitor=None, *, anonymous=False, open_warehouse=None, root_path=""):
             url = request.getfixturevalue(own)
             site = Site(
                 lambda: SomeLogin(None if anonymous else visitor or SomeVisitor()),
                 Reading(open_warehouse or (lambda: Warehouse(url, max_connections=3))),
             )
-            airflow = FastAPI()
+            airflow = FastAPI(root_path=root_path)
             airflow.mount("/twilio", create_app(prefixes=("",), site=site))
             client = stack.enter_context(TestClient(airflow, base_url="http://airflow", headers=HTML))
             stack.callback(lambda: client.portal.call(site.close))

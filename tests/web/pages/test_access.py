@@ -81,6 +81,12 @@ def test_who_does_not_see_numbers_cannot_guess_them(visit):
     assert "may look for a number" in page.text
 
 
+@pytest.mark.parametrize("guess", ["+12025550000", "%2B1 202 555 0000", "c000000"])
+def test_an_address_of_a_message_takes_no_guess(visit, guess):
+    assert visit(SomeVisitor(edits=False)).get(f"/messages/{guess}").status == 404
+    assert visit().get(f"/messages/{guess}").status == 404
+
+
 class TestSteering:
     def test_who_may_edit_the_dag_stops_its_run_in_the_own_name(self, visit, run_key, query):
         page = visit(SomeVisitor("grace")).post(f"/runs/{run_key}", action="stop")

@@ -10,7 +10,7 @@ from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.warehouse.connection import Warehouse
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
 from twilio_campaigns.warehouse.schema import require_current
-from web.pages.visiting import RUN, SomeVisitor
+from web.pages.visiting import RUN, Seen, SomeVisitor
 
 EVIL = '<script>alert("x")</script>'
 
@@ -100,7 +100,7 @@ class TestCampaign:
     def test_charts_have_their_figures_as_a_table(self, visit):
         page = visit().get("/campaigns/spring")
         charts = [attributes for tag, attributes in page.tags if tag == "figure"]
-        assert [chart["data-chart"] for chart in charts] == ["line", "bar"]
+        assert [chart["data-chart"] for chart in charts] == ["bar", "bar"]
         series = {attributes["data-series"] for _, attributes in page.tags if "data-series" in attributes}
         assert series >= {"enqueued", "sent", "delivered", "failed", "rejected"}
         assert f'datetime="{AT.isoformat()}"' in page.html
@@ -314,6 +314,16 @@ class TestWarehouseTrouble:
         assert page.status == 500
         assert "secret" not in page.html
         assert "ZeroDivisionError" in caplog.text
+
+
+def test_every_address_has_the_base_path_of_airflow(visit):
+    page = Seen(visit(root_path="/air").client.get("/air/twilio/campaigns"))
+    assert page.status == 200
+    own = [link for link in page.links if not link.startswith(("#", "?"))]
+    assert "/air/plugin/campaigns/air/twilio/campaigns" in own
+    assert all(link.startswith("/air/") for link in own)
+    scripts = [attributes["src"] for tag, attributes in page.tags if tag == "script"]
+    assert all(script.startswith("/air/twilio/static/") for script in scripts)
 
 
 class TestStatic:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Statuses of the chart over time, in the order of a message's life.
 _STATUSES: Final = ("enqueued", "sent", "delivered", "failed", "rejected", "enqueue_failed", "clicked")
+#: Countries that are shown at once; beside them those that want a look.
+_COUNTRIES: Final = 10
 #: Upper ends, in seconds, of what the histogram shows: as people tell time.
 _ENDS: Final = (1, 2, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 86400)
 
@@ -43,11 +45,14 @@ def figures_of(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
     counts = figures.counts(scope)
     countries = figures.countries(scope)
     delays = figures.delays(scope)
+    told = [(each, country(each)) for each in countries if each.sends_receipts]
+    shown = told[:_COUNTRIES] + [(each, advice) for each, advice in told[_COUNTRIES:] if advice.tone == "bad"]
     return {
         "counts": counts,
         "funnel": funnel(counts),
         "timeline": timeline(figures.timeline(scope)),
-        "reporting": [(each, country(each)) for each in countries if each.sends_receipts],
+        "reporting": shown,
+        "further": [each for each in told if each not in shown],
         "silent": [(each, country(each)) for each in countries if not each.sends_receipts],
         "errors": figures.errors(scope),
         "delays": delays,

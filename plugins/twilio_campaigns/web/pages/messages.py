@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from twilio_campaigns.web.pages.visit import Visit
 
 _NUMBER: Final = re.compile(r"\+[\d\s().\-/]{6,30}")
+#: A SID, or a message_key.
+_NAME: Final = re.compile(r"(SM|MM)[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LIMIT: Final = 50
 
 
@@ -81,7 +83,8 @@ def story(visit: Visit) -> Page:
     """One message from the segment to its end."""
     wanted = visit.path["message"]
     messages = MessageSearch(visit.warehouse)
-    rows = messages.search(wanted, limit=1)
+    # A number or a customer's id is no name of a message, and must not become one by being tried here.
+    rows = messages.search(wanted, limit=1) if _NAME.fullmatch(wanted) else []
     told = messages.story(rows[0].message_key, mask=not visit.sees_people) if rows else None
     if told is None or told.message.campaign_id not in readable_campaigns(visit):
         raise NotFoundError(

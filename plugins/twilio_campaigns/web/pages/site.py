@@ -181,11 +181,9 @@ def _error_page(status: int, title: str, text: str, more: tuple[str, ...]) -> Pa
 
 
 def _shown(visit: Visit, request: Request, page: Page) -> Response:
-    path = request.scope.get("app_root_path", "") and request.scope["path"].removeprefix(request.scope["app_root_path"])
     shared: dict[str, Any] = {
         "visitor_name": visit.visitor.name,
         "here": request.scope["path"],
-        "here_in_airflow": path or request.scope["path"],
         "query": visit.query,
     }
     return rendered(page, addresses_of(request), **shared)
