@@ -1,33 +1,28 @@
 """The DAG files as Airflow meets them: parsed by its DagBag, and run by `dag.test()` in a process of its own."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 import time_machine
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronTriggerTimetable
 from airflow.serialization.serialized_objects import DagSerialization
-from psycopg.rows import dict_row
 
-from builders import ACCOUNT_SID, TOKEN, campaign, sender
+from builders import campaign, sender
 from gateway.independent_twilio import ACCOUNT_SID as INDEPENDENT_SID
 from gateway.independent_twilio import AUTH_TOKEN as INDEPENDENT_TOKEN
 from gateway.independent_twilio import independent_twilio
-from include.local.demo_data import fill_customers
 from twilio_campaigns.dag_builder import campaign_dag
 from twilio_campaigns.domain.campaign import SqlSegment
 
 ROOT = Path(__file__).parent.parent.parent
 DAGS = ROOT / "dags"
+#: Those of docs/airflow.md.
+EXAMPLES = {"after_spring_sale", "after_each_reconciled_day", "nightly_load"}
 CAMPAIGN_DAGS = {"campaign__spring_sale", "campaign__product_launch"}
 CAMPAIGN_TASKS = {"prepare_audience": False, "send_batch": True, "resolve_unknown": False, "report": False}
 #: Every DAG with its tasks, and whether each is mapped.
@@ -207,161 +202,14 @@ def test_a_picture_makes_an_mms_campaign():
     assert dag.description == "MMS campaign spring"
 
 
-# Airflow with a metadata database of its own. It reads requests from its standard input and answers each one on its
-# standard output; everything else that is said goes to standard error.
-AIRFLOW = """
-import json, os, sys
-from datetime import datetime
-
-sys.modules["twilio_campaigns.simulator"] = None  # nothing may need it
-
-answers = os.fdopen(os.dup(1), "w", buffering=1)
-os.dup2(2, 1)
-
-from airflow import settings
-from airflow.dag_processing.dagbag import DagBag
-from airflow.models.xcom import XComModel
-
-bags = [DagBag(folder, bundle_path=folder) for folder in sys.argv[1:]]
-dags = {name: dag for bag in bags for name, dag in bag.dags.items()}
-heavy = {"pandas", "numpy", "pyarrow", "twilio.rest.api"} & set(sys.modules)
-print(json.dumps({"dags": sorted(dags), "heavy": sorted(heavy)}), file=answers)
-for line in sys.stdin:
-    asked = json.loads(line)
-    os.environ.update(asked["environ"])
-    run = dags[asked["dag_id"]].test(logical_date=datetime.fromisoformat(asked["logical_date"]))
-    tasks = {}
-    for task in sorted(run.get_task_instances(), key=lambda task: task.map_index):
-        tasks.setdefault(task.task_id, []).append(str(task.state))
-    with settings.Session() as session:
-        xcoms = [str(row.value) for row in session.query(XComModel).filter_by(run_id=run.run_id)]
-    print(json.dumps({"state": str(run.state), "tasks": tasks, "xcoms": xcoms}), file=answers)
-"""
-HANDMADE = """
-from twilio_campaigns.dag_builder import campaign_dag
-from twilio_campaigns.domain.campaign import Campaign, Message, SqlSegment
-from twilio_campaigns.domain.sender import SenderProfile
-
-dag = campaign_dag(  # an Airflow DAG
-    Campaign(
-        campaign_id="handmade",
-        sender=SenderProfile(name="number", from_number="+15005550006", parts_per_second=500.0),
-        segment=SqlSegment(query="select 'c1' as customer_id, '+12025550100' as phone"),
-        message=Message(body="By hand."),
-    )
-)
-"""
-
-
-class Airflow:
-    """Runs DAGs with `dag.test()`; the process is started once, because its first run takes seconds."""
-
-    def __init__(self, home, folders):
-        self.log = home / "log"
-        bundles = [
-            {
-                "name": Path(folder).name,
-                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-                "kwargs": {"path": str(folder)},
-            }
-            for folder in folders
-        ]
-        environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "TWILIO"))},
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-        }
-        airflow = Path(sys.executable).parent / "airflow"
-        subprocess.run([airflow, "db", "migrate"], env=environ, check=True, capture_output=True)
-        with self.log.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", AIRFLOW, *map(str, folders)],
-                env=environ,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        self.parsed = self._answer()
-
-    def test(self, dag_id, logical_date, environ):
-        """Run a DAG once; give the states of run and tasks, and every XCom."""
-        request = {"dag_id": dag_id, "logical_date": logical_date.isoformat(), "environ": environ}
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self):
-        watchdog = threading.Timer(120, self._process.kill)
-        watchdog.start()
-        line = self._process.stdout.readline()
-        watchdog.cancel()
-        assert line, self.log.read_text("utf-8")[-4000:]
-        return json.loads(line)
-
-    def stop(self):
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        finally:
-            self._process.kill()
-            self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory):
-    handmade = tmp_path_factory.mktemp("handmade")
-    (handmade / "handmade.py").write_text(HANDMADE, "utf-8")
-    airflow = Airflow(tmp_path_factory.mktemp("airflow"), [DAGS, handmade])
-    yield airflow
-    airflow.stop()
-
-
-class Site:
-    """One warehouse and one Twilio, with the Airflow that works on them."""
-
-    def __init__(self, airflow, url, simulator):
-        self.simulator = simulator
-        self._airflow = airflow
-        self._url = url
-
-    def run(self, dag_id, logical_date, **twilio):
-        known = {"conn_type": "twilio", "login": ACCOUNT_SID, "password": TOKEN, "host": self.simulator.url}
-        connection = {**known, "extra": {"list_lag_seconds": 0}, **twilio}
-        environ = {
-            "AIRFLOW_CONN_TWILIO_DEFAULT": json.dumps(connection),
-            "AIRFLOW_CONN_WAREHOUSE_DEFAULT": self._url,
-        }
-        return self._airflow.test(dag_id, logical_date, environ)
-
-    def query(self, statement):
-        with psycopg.connect(self._url, row_factory=dict_row, options="-c search_path=messaging,demo") as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def states(self):
-        rows = self.query("select send_state, count(*) as n from messages group by 1")
-        return {row["send_state"]: row["n"] for row in rows}
-
-    def tables(self):
-        names = ("messages", "campaign_events", "campaign_runs")
-        return [self.query(f"select * from {name} order by 1") for name in names]
-
-
-@pytest.fixture
-def site(airflow, database_url, simulator):
-    fill_customers(database_url, people=200)
-    return Site(airflow, database_url, simulator)
-
-
 ALL_GREEN = {task: ["success"] for task in CAMPAIGN_TASKS}
 
 
 class TestRunning:
     def test_parsing_imports_neither_data_frames_nor_twilios_client(self, airflow):
         """Airflow parses every 30 seconds, in processes that it starts anew."""
-        assert airflow.parsed["heavy"] == []
-        assert airflow.parsed["dags"] == sorted({*CONTRACT, "campaign__handmade"})
+        assert (airflow.parsed["heavy"], airflow.parsed["errors"]) == ([], {})
+        assert airflow.parsed["dags"] == sorted({*CONTRACT, "campaign__handmade", "one_message", *EXAMPLES})
 
     @pytest.mark.parametrize(
         ("name", "who"),
@@ -465,7 +313,7 @@ class TestRunning:
         assert [tuple(row.values()) for row in kept] == [(day, 1, 1, 0), (day, 1, 0, 1)]
 
 
-def test_the_upgrade_dag_makes_the_tables(airflow, empty_database_url, simulator):
-    site = Site(airflow, empty_database_url, simulator)
+def test_the_upgrade_dag_makes_the_tables(site_on, empty_database_url):
+    site = site_on(empty_database_url)
     assert site.run("warehouse_upgrade", datetime.now(UTC))["tasks"] == {"upgrade": ["success"]}
     assert site.tables() == [[], [], []]

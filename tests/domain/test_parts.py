@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twilio_campaigns.domain.parts import Encoding, count_parts
+from twilio_campaigns.domain.parts import Encoding, count_parts, shortened
 
 SHARED = Path(__file__).parents[3] / "shared" / "twilio" / "gsm7_charset_septets.json"
 GSM = "abcXYZ019 @£\n"
@@ -72,3 +72,28 @@ def test_the_alphabet_is_twilios():
         assert (counted.encoding, counted.units) == (Encoding.GSM7, cost), hex(ord(character))
     others = set(map(chr, range(0x2100))) - set(septets) - {chr(n) for n in range(0xD800, 0xE000)}
     assert all(count_parts(character).encoding is Encoding.UCS2 for character in others)
+
+
+class TestShortened:
+    @pytest.mark.parametrize("body", ["", "x", "x" * 306, "日" * 134], ids=len)
+    def test_what_fits_stays_as_it_is(self, body):
+        assert shortened(body, 2) == body
+
+    @pytest.mark.parametrize(
+        ("body", "max_parts", "kept"),
+        [
+            ("x" * 161, 1, "x" * 157),
+            ("x" * 307, 2, "x" * 303),
+            ("日" * 71, 1, "日" * 67),
+            ("€" * 200, 1, "€" * 78),
+            ("x" * 150 + " " * 20 + "日", 1, "x" * 150),
+        ],
+        ids=["one part", "two parts", "UCS-2", "two septets each", "no blanks before the dots"],
+    )
+    def test_what_does_not_is_cut_as_late_as_possible_and_ends_with_three_dots(self, body, max_parts, kept):
+        assert shortened(body, max_parts) == kept + "..."
+        assert count_parts(kept + "...").parts == max_parts
+
+    @given(st.text(max_size=2000), st.integers(1, 10))
+    def test_it_never_takes_more_parts_than_it_may(self, body, max_parts):
+        assert count_parts(shortened(body, max_parts)).parts <= max_parts
