@@ -129,3 +129,11 @@ def test_the_url_stands_for_the_connection_of_the_segment_as_well(include, wareh
     assert (said["planned"], said["notes"], said["parts_of_other_runs_first"]) == (10, [], 0)
     (left,) = query("select count(*) as runs from campaign_runs")
     assert left == {"runs": 1}
+
+
+def test_the_connection_of_the_environment_is_enough(include, warehouse, query, database_url, connect_warehouse):
+    connect_warehouse(database_url)
+    query("insert into suppressions (to_number, scope, reason, source) values ('+12025550001', '*', 'own', 'me')")
+    said = json.loads(invoke("spring", "--include", include, "--format", "json").stdout)
+    assert said["exclusions"] == {"suppressed": 1, "duplicate_number": 1, "invalid_number": 1}
+    assert said["notes"] == []
