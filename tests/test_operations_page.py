@@ -43,7 +43,7 @@ def said():
 
 def landmark(text):
     """The first words of the longest piece between what is put in: what people search for."""
-    pieces = [re.split(r"[.;](?:\s|$)", piece)[0].strip(" :.,;1") for piece in re.split(r"%[sdg]", text)]
+    pieces = [re.split(r"[.;](?:\s|$)", piece)[0].strip(" :.,;1") for piece in re.split(r"%[sdgr]", text)]
     return " ".join(max(pieces, key=len).replace("`", "").split()[:8])
 
 
