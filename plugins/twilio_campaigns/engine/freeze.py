@@ -13,6 +13,7 @@ from twilio_campaigns.domain.audience import RecipientReader
 from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.warehouse.audience import AudienceStore, FreezePlan
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ def freeze_audience(
     if state is RunState.FREEZING:
         state = _freeze(store, run, campaign, read_rows())
         reached(Step.FROZEN)
+        SummaryKeeper(warehouse).catch_up([run.run_key])
     else:
         log.info("Run %s is %s already: its audience stays as it was frozen.", run.run_key, state)
     return Frozen(state, store.batches(run.run_key))

@@ -14,6 +14,7 @@ from twilio_campaigns.engine.inbound import InboundSweep
 from twilio_campaigns.engine.lessons import pause_refused_runs
 from twilio_campaigns.engine.reading import AccountReading
 from twilio_campaigns.warehouse.expiry import Expiry
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 from twilio_campaigns.warehouse.reconciling import ReconcileStore
 from twilio_campaigns.warehouse.repairing import RepairStore
 
@@ -63,6 +64,7 @@ class Reconciler:
         self._inbound = InboundSweep(warehouse, settings)
         self._repairs = RepairStore(warehouse)
         self._store = ReconcileStore(warehouse, settings.schedule)
+        self._summaries = SummaryKeeper(warehouse)
 
     async def look(self, day: date, *, full_read: bool) -> Look:
         """Read a day once and decide what comes next; today's reader also minds older, neglected days.
@@ -71,6 +73,13 @@ class Reconciler:
         :raises TwilioUnavailableError: when Twilio could not be read; the next look carries on.
         :raises TwilioRejectedError: when Twilio refuses the connection's credentials.
         """
+        try:
+            return await self._look(day, full_read=full_read)
+        finally:
+            # Also what was read before something went wrong is news.
+            await asyncio.to_thread(self._summaries.catch_up)
+
+    async def _look(self, day: date, *, full_read: bool) -> Look:
         reading = await self.read(day, full_read=full_read, repair=full_read)
         state = self._store.state(day)
         if state.now.astimezone(UTC).date() == day:

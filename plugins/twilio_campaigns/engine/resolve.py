@@ -12,6 +12,7 @@ from twilio_campaigns.domain.resolving import SKEW
 from twilio_campaigns.domain.steps import Step, reached
 from twilio_campaigns.engine.send import campaign_of
 from twilio_campaigns.warehouse.expiry import Expiry
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 from twilio_campaigns.warehouse.resolving import Resolved, ResolveStore
 from twilio_campaigns.warehouse.runs import RunStore
 
@@ -192,6 +193,7 @@ class RunResolver:
         self._expiry = Expiry(warehouse)
         self._runs = RunStore(warehouse)
         self._store = ResolveStore(warehouse)
+        self._summaries = SummaryKeeper(warehouse)
         self._run_key = run_key
         self._settings = settings
 
@@ -215,6 +217,7 @@ class RunResolver:
         freed = await asyncio.to_thread(self._store.free, self._run_key)
         if freed:
             log.info("%d messages that Twilio shows no trace of are planned again.", freed)
+        await asyncio.to_thread(self._summaries.catch_up, [self._run_key])
         return await self._to_send_again()
 
     async def _to_send_again(self) -> list[int]:

@@ -25,6 +25,7 @@ from twilio_campaigns.engine.lessons import Lessons
 from twilio_campaigns.engine.pace import Pace
 from twilio_campaigns.engine.permits import Permits
 from twilio_campaigns.engine.spacing import Spacing
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Progress
 from twilio_campaigns.warehouse.runs import RunStore
 from twilio_campaigns.warehouse.throughput import Throughput
@@ -83,6 +84,7 @@ class BatchSender:
         self._ledger = Ledger(warehouse)
         self._runs = RunStore(warehouse)
         self._throughput = Throughput(warehouse)
+        self._summaries = SummaryKeeper(warehouse)
         self._twilio = twilio
         self._settings = settings
         self._clock = clock
@@ -165,12 +167,15 @@ class BatchSender:
         if self._failure is not None:
             await asyncio.to_thread(self._lessons.tell_run, self._runs, run_key, self._failure)
             raise self._failure
+        if not self.stopped:
+            await asyncio.to_thread(self._summaries.keep)
         return await asyncio.to_thread(self._ledger.progress, run_key, batch_no)
 
     async def _tell_progress(self, run_key: str, batch_no: int) -> None:
         elapsed = self._clock() - self._told_at
         if elapsed < PROGRESS_EVERY:
             return
+        self._summaries.nudge()
         done = self.tally.accepted + self.tally.refused
         rate = (done - self._told_done) / elapsed
         left = (await asyncio.to_thread(self._ledger.progress, run_key, batch_no)).left

@@ -24,7 +24,7 @@ from twilio_campaigns.domain.status import Status
 from twilio_campaigns.warehouse.connection import Columns, array_of, scalar_of
 from twilio_campaigns.warehouse.dating import date_by_twilio
 from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
-from twilio_campaigns.warehouse.marking import mark_runs_of, marking
+from twilio_campaigns.warehouse.marking import marking
 from twilio_campaigns.warehouse.suppressions import suppress_failed
 
 if TYPE_CHECKING:
@@ -250,9 +250,6 @@ def _write_news(
         values = {**_ROWS.values((rows[sid].key, *astuple(after[sid])) for sid in changed), "unpriced_after": settle}
         settled = scalar_of(connection.execute(cast("Any", _UPDATE), values).fetchone())
     written = write_events(connection, list(drafts.values()))
-    if written:
-        # Events that went missing are written again although the row says nothing new.
-        mark_runs_of(connection, {draft.message_key for draft in drafts.values()} - {rows[sid].key for sid in changed})
     recounted = [
         rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
     ]

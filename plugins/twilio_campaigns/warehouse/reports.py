@@ -1,77 +1,28 @@
-"""Questions that people ask about campaign runs, answered from the views as an analyst would."""
+"""What people ask of campaign runs at the shell and at the end of tasks: the pages' own figures, made anew before."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from twilio_campaigns.domain.scope import Page, Scope
+from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
+from twilio_campaigns.warehouse.insight.figures import Figures
+from twilio_campaigns.warehouse.insight.health import Health
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 
 if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Warehouse
+    from twilio_campaigns.warehouse.insight.answers import RunRow
 
 Rows = list[dict[str, Any]]
-
-# A campaign's name gives its last run, so that nobody has to know how a run is called.
-_FIND: Final = """
-select run_key from campaign_runs
-where run_key = %(name)s or campaign_id = %(name)s
-order by run_key = %(name)s desc, created_at desc, run_key desc
-limit 1
-"""
-
-_LATEST: Final = """
-select run_key, state from campaign_runs
-where %(campaign_id)s::text is null or campaign_id = %(campaign_id)s
-order by created_at desc, run_key desc
-limit %(limit)s
-"""
-
-_STATUS: Final = """
-select p.run_key, p.state, p.planned, p.excluded, p.waiting, p.unknown, p.enqueued, p.enqueue_failed, p.delivered,
-       p.failed, p.rejected, p.unreported, p.open, p.clicked, p.price, p.price_unit, r.state_reason
-from campaign_performance as p
-join campaign_runs as r on r.run_key = p.run_key
-where p.run_key = any(%(run_keys)s)
-order by p.created_at desc, p.run_key desc
-"""
-
-_OPEN_DAYS: Final = """
-select m.day, m.open, d.last_pass_at, p.error
-from (select tracked_on as day, count(*) as open from messages
-      where send_state = 'accepted' and settled_at is null group by 1) as m
-left join reconcile_days as d on d.day = m.day
-left join lateral (select error from reconcile_passes where day = m.day order by started_at desc limit 1) as p on true
-order by m.day desc
-"""
-
-_FUNNEL: Final = "select * from campaign_performance where run_key = %(run_key)s"
-
-_EXCLUSIONS: Final = """
-select skip_reason, count(*) as rows from messages
-where run_key = %(run_key)s and send_state = 'skipped'
-group by skip_reason order by count(*) desc, skip_reason
-"""
-
-_COUNTRIES: Final = """
-select country, sends_receipts, enqueued, delivered, failed, rejected, unreported, delivery_rate,
-       round(median_seconds_to_delivery::numeric, 1) as median_seconds_to_delivery, price, price_unit
-from delivery_by_country where run_key = %(run_key)s order by enqueued desc, country
-"""
-
-_ERRORS: Final = """
-select status, status_code, error, messages, comment
-from delivery_errors where run_key = %(run_key)s order by messages desc, status_code
-"""
-
-_RUN: Final = """
-select dag_id, dag_run_id, state_reason, state_changed_by from campaign_runs where run_key = %(run_key)s
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
     """What became of one campaign run.
 
-    :param funnel: the figures of `campaign_performance`, by name; who steered the run last, and why, behind them.
+    :param funnel: figures named as in view `campaign_performance`; who steered the run last, and why, behind them.
     :param exclusions: whom the audience left out, by reason, the most frequent first.
     :param countries: delivery by country, the largest first; where carriers send no receipts its rate says nothing.
     :param errors: what went wrong, what it means and what to do, the most frequent first.
@@ -90,44 +41,100 @@ class RunResults:
 
 
 class Reports:
-    """Answers from the warehouse; writes nothing.
+    """Answers from the summaries, which are brought up to date before; nothing else is written.
 
-    :param warehouse: where the views are.
+    :param warehouse: where they are.
     """
 
     def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+        self._index = CampaignIndex(warehouse)
+        self._figures = Figures(warehouse)
+        self._health = Health(warehouse)
+        self._keeper = SummaryKeeper(warehouse)
 
     def find(self, name: str) -> str | None:
         """Give the run of this key, or the last run of the campaign of this name."""
-        found = self._rows(_FIND, name=name)
-        return found[0]["run_key"] if found else None
+        return self._index.find(name)
 
     def status(self, campaign_id: str | None = None, limit: int = 20) -> Rows:
         """Tell where the latest runs stand, the last one first."""
-        latest = self._rows(_LATEST, campaign_id=campaign_id, limit=limit)
-        return self._rows(_STATUS, run_keys=[row["run_key"] for row in latest])
+        self._keeper.catch_up()
+        return [_status(run) for run in self._index.runs(Scope(campaign_id=campaign_id), Page(size=limit)).rows]
 
     def open_days(self) -> Rows:
         """Tell which days have messages without an end, when each was read last, and what went wrong then."""
-        return self._rows(_OPEN_DAYS)
+        self._keeper.catch_up()
+        return [asdict(day) for day in self._health.open_days()]
 
     def report(self, run_key: str) -> RunResults:
         """Tell what became of a run.
 
         :param run_key: of a run that is there.
         """
-        (funnel,), (run,) = self._rows(_FUNNEL, run_key=run_key), self._rows(_RUN, run_key=run_key)
-        tables = (self._rows(query, run_key=run_key) for query in (_EXCLUSIONS, _COUNTRIES, _ERRORS))
-        return RunResults(run_key, {**funnel, **run}, *tables)
-
-    def _rows(self, query: str, **values: Any) -> Rows:  # noqa: ANN401 - whatever the query takes
-        with self._warehouse.transaction() as connection:
-            return connection.execute(cast("Any", query), values).fetchall()
+        self._keeper.count(run_key)
+        run, scope = self._index.run(run_key), Scope(run_key=run_key)
+        if run is None:
+            raise LookupError(f"There is no run {run_key}.")
+        return RunResults(
+            run_key,
+            _funnel(run, self._figures.delays(scope).median),
+            [{"skip_reason": found.reason, "rows": found.messages} for found in self._figures.exclusions(scope)],
+            [_country(asdict(found), found.delivery_rate) for found in self._figures.countries(scope)],
+            [
+                {name: getattr(found, name) for name in ("status", "status_code", "error", "messages", "comment")}
+                for found in self._figures.errors(scope)
+            ],
+        )
 
 
 def exclusions(warehouse: Warehouse, run_key: str) -> dict[str, int]:
     """Count the rows of a run's audience that are not texted, by reason, the most frequent first."""
-    with warehouse.transaction() as connection:
-        rows = connection.execute(_EXCLUSIONS, {"run_key": run_key})
-        return {row["skip_reason"]: row["rows"] for row in rows}
+    return {row["skip_reason"]: row["rows"] for row in Reports(warehouse).report(run_key).exclusions}
+
+
+def _status(run: RunRow) -> dict[str, Any]:
+    counts = asdict(run.counts)
+    figures = ("planned", "excluded", "waiting", "unknown", "enqueued", "enqueue_failed", "delivered", "failed")
+    return {
+        "run_key": run.run_key,
+        "state": run.state,
+        **{name: counts[name] for name in (*figures, "rejected", "unreported", "open", "clicked")},
+        "price": run.price,
+        "price_unit": run.price_unit,
+        "state_reason": run.state_reason,
+    }
+
+
+def _funnel(run: RunRow, median: float | None) -> dict[str, Any]:
+    counts = asdict(run.counts)
+    figures = ("audience", "excluded", "planned", "too_late", "waiting", "unknown", "enqueued", "enqueue_failed")
+    more = ("sent", "delivered", "failed", "rejected")
+    return {
+        **{name: getattr(run, name) for name in ("campaign_id", "run_key", "logical_date", "state")},
+        **{name: getattr(run, name) for name in ("created_at", "finished_at")},
+        **{name: counts[name] for name in (*figures, *more)},
+        "refused": run.counts.refused,
+        **{name: counts[name] for name in ("unreported", "open", "settled", "clicked", "replies", "opt_outs")},
+        "delivery_rate": _rounded(run.counts.delivery_rate, 4),
+        "delivery_rate_with_receipts": _rounded(run.counts.delivery_rate_with_receipts, 4),
+        "click_rate": _rounded(run.counts.click_rate, 4),
+        "median_seconds_to_delivery": _rounded(median, 1),
+        "parts": counts["parts"],
+        **{name: getattr(run, name) for name in ("price", "price_unit", "dag_id", "dag_run_id")},
+        **{name: getattr(run, name) for name in ("state_reason", "state_changed_by")},
+    }
+
+
+def _country(figures: dict[str, Any], rate: float | None) -> dict[str, Any]:
+    counts = ("country", "sends_receipts", "enqueued", "delivered", "failed", "rejected", "unreported")
+    return {
+        **{name: figures[name] for name in counts},
+        "delivery_rate": _rounded(rate, 4),
+        "median_seconds_to_delivery": _rounded(figures["median_seconds"], 1),
+        "price": figures["price"],
+        "price_unit": figures["price_unit"],
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -7,6 +7,7 @@ than :data:`CONNECTIONS` connections are ever open.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,8 @@ from twilio_campaigns.domain.webhooks import ToldByTwilio
 from twilio_campaigns.warehouse.callbacks import CallbackStore
 from twilio_campaigns.warehouse.clicks import ClickStore
 from twilio_campaigns.warehouse.inbound import InboundStore
-from twilio_campaigns.warehouse.receipts import Receipts
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
+from twilio_campaigns.warehouse.receipts import Receipts, ReceiptStore
 from twilio_campaigns.warehouse.rejections import RejectionStore
 from twilio_campaigns.warehouse.reply_addresses import ReplyAddresses
 
@@ -39,6 +41,8 @@ CONNECTIONS: Final = 4
 PATIENCE: Final = 3.0
 #: Seconds between two tries to open a warehouse that could not be opened.
 PAUSE: Final = 1.0
+#: Seconds between two notes that webhooks of a kind come, and two looks at the summaries.
+NOTE_EVERY: Final = 10.0
 #: Seconds between two complaints about the same.
 QUIET: Final = 60.0
 
@@ -64,6 +68,8 @@ class Records:
         self._warehouse: Warehouse | None = None
         # One for all batches: it learns whether most of what is told is news.
         self._callbacks: CallbackStore | None = None
+        self._summaries: SummaryKeeper | None = None
+        self._noted: dict[str, float] = {}
         self._failure: tuple[TwilioCampaignsError, float] | None = None
         self._complained_at: float | None = None
         self._closed = False
@@ -73,6 +79,7 @@ class Records:
         self._opened()
         if self._callbacks is not None:
             self._callbacks.apply(callbacks)
+        self._note("status")
 
     def receive(self, messages: Sequence[InboundMessage]) -> None:
         """Write what people wrote; errors as for :class:`InboundStore`."""
@@ -85,10 +92,12 @@ class Records:
             of_account = [message for message in messages if connection_id in message.connections]
             seen = [_observation(message, receipts.moment(message.received)) for message in of_account]
             store.take_in(connection_id, seen, told)
+        self._note("inbound")
 
     def click(self, clicks: Sequence[Click]) -> None:
         """Write clicks; errors as for :class:`ClickStore`."""
         ClickStore(self._opened(), self._clock).take_in(clicks)
+        self._note("click")
 
     def reject(self, counts: Mapping[str, int]) -> None:
         """Count what was turned away."""
@@ -114,6 +123,19 @@ class Records:
         if warehouse is not None:
             warehouse.close()
 
+    def _note(self, kind: str) -> None:
+        """Now and then, note that webhooks come, and have the summaries made anew; what was written stays so anyway."""
+        now = self._clock()
+        if now - self._noted.get(kind, -math.inf) < NOTE_EVERY:
+            return
+        self._noted[kind] = now
+        try:
+            ReceiptStore(self._opened()).note(kind)
+        except TwilioCampaignsError as error:
+            log.warning("That webhooks come could not be noted: %s", error)
+        if self._summaries is not None:
+            self._summaries.nudge()
+
     def _opened(self) -> Warehouse:
         """Give the warehouse; one thread at a time tries to open it, and not all the time."""
         with self._lock:
@@ -129,6 +151,7 @@ class Records:
                     self._complain(error)
                     raise
                 window, lease = self._settings.tracking_window, self._settings.lease
+                self._summaries = SummaryKeeper(self._warehouse)
                 self._callbacks = CallbackStore(self._warehouse, window=window, lease=lease, clock=self._clock)
             return self._warehouse
 

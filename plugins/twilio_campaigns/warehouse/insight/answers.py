@@ -40,6 +40,7 @@ class Counts:
     :param open: accepted messages that may still change.
     :param settled: messages that nobody asks Twilio for any more.
     :param clicked: messages of which a person opened a link.
+    :param arrived: known to have arrived: delivered, or clicked.
     :param clicks: clicks by people.
     :param replies: what people wrote back.
     :param opt_outs: replies that said STOP.
@@ -66,6 +67,7 @@ class Counts:
     open: int = 0
     settled: int = 0
     clicked: int = 0
+    arrived: int = 0
     clicks: int = 0
     replies: int = 0
     opt_outs: int = 0
@@ -90,8 +92,8 @@ class Counts:
 
     @property
     def click_rate(self) -> float | None:
-        """Messages clicked of those delivered."""
-        return share(self.clicked, self.delivered)
+        """Messages clicked of those that are known to have arrived."""
+        return share(self.clicked, self.arrived)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ _COUNTS: Final = {
     "open": "is_open",
     "settled": "settled_at is not null",
     "clicked": "is_clicked",
+    "arrived": "delivery_state = 'delivered' or is_clicked",
     "priced": "price is not null",
 }
 

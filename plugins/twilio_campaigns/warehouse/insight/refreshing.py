@@ -7,7 +7,6 @@ summaries of its run, and nobody else touches those meanwhile.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twilio_campaigns.warehouse.connection import scalar
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from twilio_campaigns.warehouse.connection import Connection, Warehouse
-
-log = logging.getLogger(__name__)
 
 #: Seconds between two refreshes of a run while it changes all the time.
 EVERY: Final = 10.0

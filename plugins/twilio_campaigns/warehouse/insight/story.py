@@ -52,7 +52,13 @@ def tell(row: Mapping[str, Any], events: Rows, clicks: Rows, replies: Rows, *, m
     :param mask: whether what people wrote is left out.
     """
     lines = [*_of_ledger(row), *_of_events(events), *_of_clicks(clicks), *_of_replies(replies, mask=mask)]
-    return sorted(lines, key=lambda line: (line.at, _ORDER.index(line.kind) if line.kind in _ORDER else len(_ORDER)))
+    return sorted(lines, key=_place)
+
+
+def _place(line: StoryLine) -> tuple[datetime, int, datetime]:
+    """Twilio dates by the second: within one, what must come first does."""
+    order = _ORDER.index(line.kind) if line.kind in _ORDER else len(_ORDER)
+    return line.at.replace(microsecond=0), order, line.at
 
 
 def _of_ledger(row: Mapping[str, Any]) -> Iterator[StoryLine]:

@@ -34,6 +34,7 @@ COUNTERS = {
     "open": "Accepted messages that may still change.",
     "settled": "Messages that nobody asks Twilio for any more.",
     "clicked": "Messages of which a person opened a link.",
+    "arrived": "Messages that are known to have arrived: delivered, or clicked.",
     "priced": "Messages that Twilio has billed.",
 }
 
