@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench chaos check format schema dictionary lock clean
+.PHONY: help demo up down test bench chaos check format schema dictionary screenshots lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 $(STAMP): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -49,6 +49,9 @@ schema: $(STAMP) ## Write the JSON schemas of campaign files and senders.yaml an
 
 dictionary: $(STAMP) ## Write docs/data-dictionary.md anew from the tables' comments
 	$(BIN)/python -m include.local.dictionary
+
+screenshots: $(STAMP) ## Take the pictures of docs/images anew from a running stack (needs chromium, chromium-driver)
+	$(BIN)/python -m include.local.screenshots
 
 lock: ## Resolve requirements.txt anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url --no-annotate \

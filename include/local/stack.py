@@ -51,8 +51,7 @@ def start(stack: Stack, tell: Callable[[str], None]) -> AirflowApi:
     tell("customers")
     fill_customers(stack.database_url("warehouse"))
     tell("Twilio simulator")
-    processes.start("simulator", _simulator(stack))
-    _wait(lambda: _answers(f"{stack.simulator_url}/_simulator/stats"), processes, "the simulator", 30)
+    start_simulator(stack)
     tell("Airflow")
     for component in COMPONENTS:
         start_component(processes, component)
@@ -65,6 +64,21 @@ def start(stack: Stack, tell: Callable[[str], None]) -> AirflowApi:
 def start_component(processes: Processes, component: str) -> None:
     """Start one of Airflow's components unless it runs."""
     processes.start(component, [str(BIN / "airflow"), component])
+
+
+def start_simulator(stack: Stack) -> None:
+    """Start the simulated Twilio unless it runs, and wait until it answers."""
+    processes = processes_of(stack)
+    processes.start("simulator", _simulator(stack))
+    wait_for(f"{stack.simulator_url}/_simulator/stats", processes, "the simulator", 30)
+
+
+def wait_for(url: str, processes: Processes, what: str, patience: float) -> None:
+    """Wait until an address answers.
+
+    :raises StackError: with the ends of the logs if it does not within so many seconds, or a process ends.
+    """
+    _wait(lambda: _answers(url), processes, what, patience)
 
 
 def stop(stack: Stack) -> None:

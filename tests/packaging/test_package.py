@@ -157,6 +157,8 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     }
     assert {"twilio_campaigns/py.typed", "twilio_campaigns/domain/data/twilio_errors.csv"} <= here
     assert any("/warehouse/migrations/" in name for name in here)
+    pages = {f"twilio_campaigns/web/pages/{name}" for name in ("templates/run.html", "static/chart.js")}
+    assert pages | {"twilio_campaigns/web/pages/static/chart.LICENSE.md"} <= here
     assert here <= set(zipfile.ZipFile(wheel).namelist())
 
 

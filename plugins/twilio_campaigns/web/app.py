@@ -1,11 +1,12 @@
-"""The webhooks as an ASGI app: mounted by Airflow's API server under `/twilio`, or run alone.
+"""Webhooks and pages as an ASGI app: mounted by Airflow's API server under `/twilio`. The webhooks also run alone.
 
 ::
 
     uvicorn twilio_campaigns.web.app:create_app --factory
 
 Mounted, its paths are `/twilio/status`, `/twilio/inbound`, `/twilio/click` and `/twilio/health`; alone they are
-the same, and `/status` and so on as well, so that a proxy may cut the prefix off or leave it.
+the same, and `/status` and so on as well, so that a proxy may cut the prefix off or leave it. Pages
+(:mod:`twilio_campaigns.web.pages`) need Airflow's login; alone there are none.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.gateway.settings import TwilioSettings
     from twilio_campaigns.warehouse.connection import Warehouse
+    from twilio_campaigns.web.pages.site import Site
 
 #: Where Airflow mounts the app, and what `public_url` ends in then.
 PREFIX: Final = "/twilio"
@@ -40,13 +42,15 @@ def create_app(
     settings: Settings | None = None,
     settings_of: Callable[[str], TwilioSettings] | None = None,
     prefixes: tuple[str, ...] = ("", PREFIX),
+    site: Site | None = None,
 ) -> FastAPI:
     """Make the app. It does nothing before its first request: no connection, no look at Airflow.
 
     :param database_url: PostgreSQL URL of the warehouse; Airflow's connection `warehouse_default` when empty.
     :param settings: read from the environment, with the first request, when empty.
     :param settings_of: reads a connection of type `twilio`; Airflow's when empty.
-    :param prefixes: of the paths.
+    :param prefixes: of the webhooks' paths.
+    :param site: the pages; none when empty.
     """
     desk = _Desk(database_url, settings, settings_of or _settings_of)
 
@@ -55,6 +59,8 @@ def create_app(
         # Airflow runs the lifespans of the apps that plugins mount (airflow.api_fastapi.app.lifespan).
         yield
         await desk.close()
+        if site is not None:
+            await site.close()
 
     app = FastAPI(
         title="Twilio webhooks",
@@ -71,7 +77,16 @@ def create_app(
         app.add_route(f"{prefix}/inbound", desk.passing_on(Receiver.inbound), methods=["POST"])
         app.add_route(f"{prefix}/click", desk.passing_on(Receiver.click), methods=["POST"])
         app.add_route(f"{prefix}/health", desk.passing_on(Receiver.health), methods=["GET"])
+    if site is not None:
+        site.add_to(app)
     return app
+
+
+def airflow_app() -> FastAPI:
+    """Make what Airflow's API server mounts: the webhooks, and pages for whom Airflow knows."""
+    from twilio_campaigns.web.pages.site import airflow_site
+
+    return create_app(prefixes=("",), site=airflow_site())
 
 
 class _Desk:

@@ -1,0 +1,106 @@
+"""Messages that somebody looks for, and what became of one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from twilio_campaigns.domain import page_urls
+from twilio_campaigns.domain.scope import Page as Paging
+from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
+from twilio_campaigns.warehouse.insight.messages import MessageSearch
+from twilio_campaigns.warehouse.insight.run_messages import STATES
+from twilio_campaigns.web.pages.campaigns import readable_campaigns
+from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect
+
+if TYPE_CHECKING:
+    from twilio_campaigns.web.pages.visit import Visit
+
+_NUMBER: Final = re.compile(r"\+[\d\s().\-/]{6,30}")
+#: A SID, or a message_key.
+_NAME: Final = re.compile(r"(SM|MM)[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LIMIT: Final = 50
+
+
+def search(visit: Visit) -> Redirect:
+    """Take what somebody typed, and lead to an address that may be shown to others.
+
+    A phone number must not stand in an address, which servers and browsers write down: it becomes "the same number as
+    message …". Only who sees whole numbers may ask for one.
+    """
+    text = visit.form.get("q", "").strip()
+    if not _NUMBER.fullmatch(text):
+        return Redirect(f"/messages?{urlencode({'q': text})}")
+    if not visit.sees_people:
+        raise BadInputError("Only who may edit connections may look for a number. Look for a customer id or a SID.")
+    rows = MessageSearch(visit.warehouse).search(text, mask=False, limit=1, among=set(readable_campaigns(visit)))
+    if not rows:
+        return Redirect("/messages?none=number")
+    return Redirect(f"/messages?{urlencode({'same_number_as': rows[0].message_key})}")
+
+
+def found(visit: Visit) -> Page | Redirect:
+    """Messages of a SID, a customer, a number, or a run."""
+    query = visit.query
+    if query.get("run"):
+        return _of_run(visit, query["run"])
+    text, same = query.get("q", "").strip(), query.get("same_number_as", "").strip()
+    if _NUMBER.fullmatch(text):
+        raise BadInputError("Type phone numbers into the field: they must not stand in an address.")
+    messages = MessageSearch(visit.warehouse)
+    among = set(readable_campaigns(visit)) if text or same else set()
+    rows: list[Any] = []
+    if same:
+        rows = messages.same_number(_uuid(same), mask=not visit.sees_people, limit=_LIMIT, among=among)
+    elif text:
+        rows = messages.search(text, mask=not visit.sees_people, limit=_LIMIT, among=among)
+        if len(rows) == 1 and text in {rows[0].message_sid, str(rows[0].message_key)}:
+            return Redirect(page_urls.message_path(text))
+    values = {"rows": rows, "text": text, "same": same, "asked": bool(text or same or query.get("none"))}
+    return _page(visit, "messages.html", {**values, "limit": _LIMIT})
+
+
+def _of_run(visit: Visit, run_key: str) -> Page:
+    state = visit.choice_of("state", ("", *STATES), "")
+    batch = visit.number_of("batch", 0, least=0)
+    run = CampaignIndex(visit.warehouse).run(run_key)
+    if run is None or run.dag_id not in visit.visitor.readable([run.dag_id]):
+        raise NotFoundError(f"There is no run {run_key}, or you may not read its DAG.")
+    listing = MessageSearch(visit.warehouse).of_run(
+        run_key,
+        batch_no=batch or None,
+        state=state or None,
+        page=Paging(visit.number_of("page"), _LIMIT),
+        mask=not visit.sees_people,
+    )
+    values = {"listing": listing, "run": run, "state": state, "batch": batch, "states": STATES}
+    return _page(visit, "run_messages.html", values)
+
+
+def story(visit: Visit) -> Page:
+    """One message from the segment to its end."""
+    wanted = visit.path["message"]
+    messages = MessageSearch(visit.warehouse)
+    # A number or a customer's id is no name of a message, and must not become one by being tried here.
+    rows = messages.search(wanted, limit=1) if _NAME.fullmatch(wanted) else []
+    told = messages.story(rows[0].message_key, mask=not visit.sees_people) if rows else None
+    if told is None or told.message.campaign_id not in readable_campaigns(visit):
+        raise NotFoundError(
+            f"There is no message {wanted}, or you may not read its campaign's DAG. Look for it by its SID, its "
+            "message_key or its customer's id."
+        )
+    return _page(visit, "message.html", {"story": told, "message": told.message})
+
+
+def _page(visit: Visit, template: str, values: dict[str, Any]) -> Page:
+    shared = {"section": "messages", "sees_people": visit.sees_people, "now": visit.warehouse.now()}
+    return Page(template, {**shared, **values})
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadInputError(f"{text!r} is no message_key. It looks as 0195f3a0-….") from None

@@ -1,0 +1,98 @@
+"""What a page is given, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from twilio_campaigns.warehouse.connection import Warehouse
+    from twilio_campaigns.web.pages.visitors import Visitor
+
+
+class NotFoundError(Exception):
+    """There is no such thing, or not for this visitor: nobody learns which. Its text says what to do."""
+
+
+class ForbiddenError(Exception):
+    """The visitor sees the thing, and may not do this. Its text says who may."""
+
+
+class BadInputError(Exception):
+    """A filter or form that cannot be read. Its text says what it may be."""
+
+
+@dataclass
+class Visit:
+    """One request, as pages need it. Pages run in threads: what is asked for here may block.
+
+    :param visitor: who came.
+    :param open_warehouse: gives the warehouse.
+    :param path: parameters of the path.
+    :param query: parameters of the query, the last one of each name.
+    :param form: fields of the form.
+    """
+
+    visitor: Visitor
+    open_warehouse: Callable[[], Warehouse]
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse; errors as its opening raises them."""
+        return self.open_warehouse()
+
+    @cached_property
+    def sees_people(self) -> bool:
+        """Whether the visitor sees whole numbers and texts."""
+        return self.visitor.edits_connections()
+
+    def number_of(self, name: str, otherwise: int = 1, *, least: int = 1, most: int = 100_000) -> int:
+        """Read a number from the query.
+
+        :raises BadInputError: when it is none.
+        """
+        given = self.query.get(name, "").strip()
+        if not given:
+            return otherwise
+        if not given.isascii() or not given.isdecimal() or not least <= int(given) <= most:
+            raise BadInputError(f"{name} is {given!r} in the address; it must be a number from {least} to {most:,}.")
+        return int(given)
+
+    def choice_of(self, name: str, choices: tuple[str, ...], otherwise: str) -> str:
+        """Read one of several words from the query.
+
+        :raises BadInputError: when it is none of them.
+        """
+        given = self.query.get(name, "").strip() or otherwise
+        if given not in choices:
+            raise BadInputError(f"{name} is {given!r} in the address; it may be {', '.join(c for c in choices if c)}.")
+        return given
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is shown.
+
+    :param template: file of folder ``templates``.
+    :param values: what it is filled with.
+    """
+
+    template: str
+    values: dict[str, Any]
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Another page.
+
+    :param path: below the mount.
+    """
+
+    path: str

@@ -1,0 +1,354 @@
+"""What the pages say: the figures of the warehouse, filters, escaping, and errors in plain words."""
+
+import re
+
+import pytest
+
+from builders import campaign, freeze, people, run
+from told_run import AT
+from twilio_campaigns.domain.exceptions import ConfigurationError
+from twilio_campaigns.warehouse.connection import Warehouse
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
+from twilio_campaigns.warehouse.schema import require_current
+from web.pages.visiting import RUN, Seen, SomeVisitor
+
+EVIL = '<script>alert("x")</script>'
+
+
+@pytest.fixture
+def more_campaigns(warehouse, run_key):
+    """Thirty further campaigns with a run each."""
+    for number in range(30):
+        name = f"news_{number:02}"
+        freeze(warehouse, people(2), of=campaign(campaign_id=name), as_run=run(campaign_id=name))
+        Summaries(warehouse).refresh(f"{name}/2026-11-20")
+
+
+class TestCampaigns:
+    def test_a_campaign_stands_there_with_its_figures(self, visit):
+        page = visit().get("/campaigns")
+        assert page.status == 200
+        last, state, runs, enqueued, delivered, rate, failed, left_open, not_handed = page.row("spring")
+        assert (state, runs, enqueued, delivered, rate) == ("sending", "1", "10", "6", "60.0 %")
+        assert (failed, left_open, not_handed) == ("3", "2", "0")
+        assert last == "just now" or last.endswith(" ago")
+
+    def test_search_order_and_pages_are_in_the_address(self, visit, more_campaigns):
+        browser = visit()
+        first = browser.get("/campaigns", sort="name")
+        assert "31 campaigns, page 1 of 2" in first.text
+        names = re.findall(r'<th scope="row" class="key"><a href="/twilio/campaigns/(\w+)">', first.html)
+        assert names == [f"news_{number:02}" for number in range(25)]
+        (following,) = [link for link in first.links if "page=2" in link]
+        assert "sort=name" in following
+        second = browser.get(f"/campaigns{following}")
+        assert "news_25" in second.text
+        assert "spring" in second.text
+        found = browser.get("/campaigns", q="news_07")
+        assert "1 campaign" in found.text
+        assert "spring" not in found.text
+
+    def test_pages_are_counted_over_what_one_may_read(self, visit, more_campaigns):
+        page = visit(SomeVisitor(reads={"campaign__news_03", "campaign__spring"})).get("/campaigns")
+        assert "2 campaigns" in page.text
+        assert "page 1 of" not in page.text
+
+    def test_without_a_run_it_says_what_to_do(self, visit, database_url):
+        page = visit().get("/campaigns")
+        assert "include/campaigns" in page.text
+        assert "trigger it" in page.text
+
+    def test_a_filter_that_fits_nothing_offers_all(self, visit):
+        page = visit().get("/campaigns", q="nothing")
+        assert "No campaign that you may read fits this filter." in page.text
+
+    @pytest.mark.parametrize(
+        ("asked", "says"),
+        [
+            ({"page": "none"}, "must be a number from 1"),
+            ({"page": "0"}, "must be a number from 1"),
+            ({"since": "yesterday"}, "write a day as 2026-11-25"),
+            ({"sort": "colour"}, "it may be last_run"),
+        ],
+    )
+    def test_an_address_that_cannot_be_read_says_how_it_is_written(self, visit, asked, says):
+        page = visit().get("/campaigns", **asked)
+        assert page.status == 400
+        assert says in page.text
+
+
+class TestCampaign:
+    def test_the_funnel_counts_who_came_how_far(self, visit):
+        page = visit().get("/campaigns/spring")
+        for stage, count in (("Audience", 12), ("Planned", 11), ("Enqueued", 10), ("Sent", 8), ("Delivered", 6)):
+            assert re.search(rf"{stage} +{count} ", page.text), stage
+
+    def test_each_error_comes_with_its_remedy(self, visit):
+        page = visit().get("/campaigns/spring")
+        messages, became, remedy, countries = page.row("30003 handset unreachable")
+        assert (messages, became, countries) == ("1", "failed", "US")
+        assert "may work another day" in remedy
+        assert "https://www.twilio.com/docs/api/errors/30003" in page.links
+        assert "21211" in page.text
+
+    def test_countries_exclusions_and_delays(self, visit):
+        page = visit().get("/campaigns/spring")
+        assert page.row("US")[:2] == ["10", "6"]
+        assert page.row("suppressed")[0] == "1"
+        assert "Median 9.0 s" in page.text or re.search(r"Median 8\.\d s|Median 9\.\d s", page.text)
+
+    def test_charts_have_their_figures_as_a_table(self, visit):
+        page = visit().get("/campaigns/spring")
+        charts = [attributes for tag, attributes in page.tags if tag == "figure"]
+        assert [chart["data-chart"] for chart in charts] == ["bar", "bar"]
+        series = {attributes["data-series"] for _, attributes in page.tags if "data-series" in attributes}
+        assert series >= {"enqueued", "sent", "delivered", "failed", "rejected"}
+        assert f'datetime="{AT.isoformat()}"' in page.html
+
+    def test_a_country_narrows_every_figure(self, visit):
+        page = visit().get("/campaigns/spring", country="DE")
+        assert re.search(r"Audience +0 ", page.text)
+        page = visit().get("/campaigns/spring", country="US")
+        assert re.search(r"Enqueued +10 ", page.text)
+
+    def test_days_without_a_run_say_so(self, visit):
+        page = visit().get("/campaigns/spring", until="2020-01-01")
+        assert "No run fits this filter." in page.text
+
+    def test_the_tab_of_a_dag_leads_to_its_campaign(self, visit):
+        browser = visit()
+        assert browser.get("/dags/campaign__spring").url.path == "/twilio/campaigns/spring"
+        assert browser.get("/dags/reconcile_messages").url.path == "/twilio/health-page"
+        assert browser.get("/dags/somebody_elses").status == 404
+        found = browser.get("/dags/campaign__spring/runs/manual__2026-11-20")
+        assert found.url.path == f"/twilio/runs/{RUN}"
+        assert browser.get("/dags/campaign__spring/runs/manual__none").status == 404
+
+
+class TestRun:
+    def test_it_answers_what_people_ask_before_they_act(self, visit):
+        page = visit().get(f"/runs/{RUN}")
+        assert "May I re-run this? Yes, nobody is texted twice" in page.text
+        assert "What will happen if I press backfill? Texts nobody" in page.text
+        assert "How do I stop it now? With the button above" in page.text
+
+    def test_batches_days_and_unknown_messages(self, visit, warehouse, run_key, query):
+        query(
+            "update messages set send_state = 'unknown', status = null, message_sid = null, sid_source = null, "
+            "accepted_at = null, claimed_at = now() where message_sid = %s",
+            f"SM{9:032x}",
+        )
+        Summaries(warehouse).refresh(run_key)
+        page = visit().get(f"/runs/{run_key}")
+        assert page.row("1")[:4] == ["12", "0", "1", "9"]
+        assert page.row("2026-11-20")[0] == "9"
+        assert "c000009" in page.text
+        masked = visit(SomeVisitor(edits=False)).get(f"/runs/{run_key}")
+        assert "+12025550009" not in masked.html
+
+    @pytest.mark.parametrize(
+        ("state", "offered"),
+        [
+            ("freezing", ["stop"]),
+            ("sending", ["pause", "stop"]),
+            ("paused", ["resume", "stop"]),
+            ("stopped", []),
+            ("too_late", []),
+            ("done", []),
+        ],
+    )
+    def test_it_offers_what_its_state_allows(self, visit, run_key, query, state, offered):
+        query("update campaign_runs set state = %s", state)
+        page = visit().get(f"/runs/{run_key}")
+        actions = [attributes["value"] for tag, attributes in page.tags if attributes.get("name") == "action"]
+        assert actions == offered
+
+    def test_its_messages_by_state_and_batch(self, visit):
+        browser = visit()
+        page = browser.get("/messages", run=RUN, state="delivered")
+        assert "6 messages" in page.text
+        assert "No message of this run fits" in browser.get("/messages", run=RUN, batch=7).text
+
+
+class TestMessages:
+    def test_a_sid_leads_to_the_story(self, visit):
+        page = visit().post("/messages", q=f"SM{6:032x}")
+        assert page.url.path == f"/twilio/messages/SM{6:032x}"
+        assert "undelivered" in page.text
+        assert "may work another day" in page.text
+        kinds = re.findall(r'<span class="badge (\w+)">', page.html.partition('id="story"')[2])
+        assert [kind for kind in kinds if kind in {"claimed", "sent", "failed"}][-3:] == ["claimed", "sent", "failed"]
+
+    def test_a_customer_leads_to_what_the_person_had(self, visit):
+        page = visit().post("/messages", q="c000003")
+        assert page.url.query == b"q=c000003"
+        assert f"SM{3:032x}" in page.text
+
+    def test_a_number_never_stands_in_an_address(self, visit):
+        browser = visit()
+        page = browser.post("/messages", q="+1 (202) 555-0004")
+        assert b"same_number_as=" in page.url.query
+        assert b"5550004" not in page.url.query
+        assert f"SM{4:032x}" in page.text
+        assert browser.get("/messages", q="+12025550004").status == 400
+
+    def test_a_number_that_nobody_had(self, visit):
+        page = visit().post("/messages", q="+12025559999")
+        assert "No message that you may see fits" in page.text
+
+    def test_a_message_that_is_not_there(self, visit):
+        page = visit().get("/messages/SM00000000000000000000000000000fff")
+        assert page.status == 404
+        assert "There is no message" in page.text
+
+
+class TestEscaping:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            f"/campaigns/{EVIL.partition('/')[0]}",
+            f"/runs/{EVIL}",
+            f"/dags/{EVIL.partition('/')[0]}",
+            f"/messages?q={EVIL}",
+            f"/campaigns?q={EVIL}",
+            f"/campaigns?sort={EVIL}",
+        ],
+    )
+    def test_an_address_becomes_text(self, visit, path):
+        page = visit().get(path)
+        assert "<script>alert" not in page.html
+        assert "&lt;script&gt;alert" in page.html
+
+    def test_what_the_ledger_holds_becomes_text(self, visit, warehouse, run_key, query):
+        query("update messages set body = %s, customer_id = %s", EVIL, EVIL)
+        query("update campaign_runs set state_reason = %s, state_changed_by = %s", EVIL, EVIL)
+        Summaries(warehouse).refresh(run_key)
+        for path in (f"/messages/SM{0:032x}", f"/messages?run={run_key}", f"/runs/{run_key}"):
+            page = visit().get(path)
+            assert "<script>alert" not in page.html, path
+            assert "&lt;script&gt;" in page.html, path
+
+    def test_nothing_is_inline_and_nothing_comes_from_elsewhere(self, visit):
+        for path in ("/campaigns", "/campaigns/spring", f"/runs/{RUN}", "/messages", "/health-page"):
+            page = visit().get(path)
+            policy = page.headers["content-security-policy"]
+            assert "script-src 'self'" in policy
+            assert "frame-ancestors 'self'" in policy
+            assert "unsafe" not in policy
+            assert page.headers["cache-control"] == "no-store"
+            for tag, attributes in page.tags:
+                assert "style" not in attributes
+                assert not [name for name in attributes if name.startswith("on")]
+                if tag in {"script", "link"}:
+                    assert (attributes.get("src") or attributes["href"]).startswith("/twilio/static/")
+
+
+class TestHealth:
+    def test_signs_of_life(self, visit):
+        page = visit().get("/health-page")
+        assert page.status == 200
+        assert "Last pass None yet Messages are open and nobody reads them" in page.text
+        assert page.row("2026-11-20")[0] == "10"
+
+    def test_webhooks_that_were_turned_away(self, visit, run_key, query):
+        query("insert into webhook_rejections values (current_date, 'forged', 7, now())")
+        page = visit().get("/health-page")
+        assert "Webhooks 7 turned away" in page.text
+
+    def test_credentials_are_checked_at_twilio(self, visit, simulator, connect_twilio):
+        connect_twilio(simulator.url)
+        page = visit().post("/health-page", connection="twilio_default")
+        assert "Connected to" in page.text
+
+    def test_wrong_credentials_are_told(self, visit, simulator, connect_twilio):
+        connect_twilio(simulator.url, password="wrong")
+        assert "does not accept" in visit().post("/health-page", connection="twilio_default").text
+
+    def test_only_who_may_edit_connections_asks_twilio(self, visit):
+        browser = visit(SomeVisitor(edits=False))
+        assert "Ask Twilio" not in browser.get("/health-page").text
+        assert browser.post("/health-page", connection="twilio_default").status == 403
+
+    def test_only_connections_in_use_are_asked(self, visit):
+        assert visit().post("/health-page", connection="aws_default").status == 400
+
+
+class TestWarehouseTrouble:
+    def test_away_is_said_in_words_and_mends_itself(self, visit, database_url):
+        tries = []
+
+        def open_warehouse():
+            tries.append(1)
+            url = "postgresql://127.0.0.1:1/warehouse" if len(tries) == 1 else database_url
+            require_current(url)
+            return Warehouse(url)
+
+        browser = visit(open_warehouse=open_warehouse)
+        page = browser.get("/campaigns")
+        assert page.status == 503
+        assert "The warehouse is away" in page.text
+        assert "cannot be reached" in page.text
+        assert "Traceback" not in page.html
+        assert browser.get("/campaigns").status == 200
+
+    def test_a_schema_of_another_version_names_the_dag_that_mends_it(self, visit, empty_database_url):
+        def open_warehouse():
+            require_current(empty_database_url)
+
+        page = visit(open_warehouse=open_warehouse).get("/campaigns")
+        assert page.status == 503
+        assert "warehouse_upgrade" in page.text
+
+    def test_a_missing_connection_is_named(self, visit):
+        def open_warehouse():
+            raise ConfigurationError("There is no connection warehouse_default. Add one of type Postgres.")
+
+        page = visit(open_warehouse=open_warehouse).get("/health-page")
+        assert "There is no connection warehouse_default" in page.text
+
+    def test_a_defect_of_ours_shows_no_stack_trace(self, visit, caplog):
+        def open_warehouse():
+            raise ZeroDivisionError("secret")
+
+        page = visit(open_warehouse=open_warehouse).get("/campaigns")
+        assert page.status == 500
+        assert "secret" not in page.html
+        assert "ZeroDivisionError" in caplog.text
+
+
+def test_every_address_has_the_base_path_of_airflow(visit):
+    page = Seen(visit(root_path="/air").client.get("/air/twilio/campaigns"))
+    assert page.status == 200
+    own = [link for link in page.links if not link.startswith(("#", "?"))]
+    assert "/air/plugin/campaigns/air/twilio/campaigns" in own
+    assert all(link.startswith("/air/") for link in own)
+    scripts = [attributes["src"] for tag, attributes in page.tags if tag == "script"]
+    assert all(script.startswith("/air/twilio/static/") for script in scripts)
+
+
+class TestStatic:
+    def test_files_may_be_kept_for_ever_under_the_address_of_their_content(self, visit):
+        browser = visit(anonymous=True)
+        page = visit().get("/campaigns/spring")
+        scripts = [attributes["src"] for tag, attributes in page.tags if tag == "script"]
+        assert [script.rpartition("/")[2] for script in scripts] == ["theme.js", "chart.js", "pages.js"]
+        for address in scripts:
+            answer = browser.client.get(address)
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["cache-control"]
+            assert answer.headers["content-type"].startswith("text/javascript")
+
+    @pytest.mark.parametrize("path", ["/static/0000/pages.css", "/static/../site.py", "/static/pages.py", "/static/"])
+    def test_nothing_else_is_served(self, visit, path):
+        assert visit().client.get(f"/twilio{path}").status_code in {404, 405}
+
+
+def test_webhooks_alone_serve_no_page(database_url):
+    from starlette.testclient import TestClient
+
+    from twilio_campaigns.web.app import create_app
+
+    with TestClient(create_app(database_url)) as client:
+        assert client.get("/twilio/campaigns").status_code == 404
+        assert client.get("/campaigns").status_code == 404
+        assert client.get("/twilio/health").status_code == 200
