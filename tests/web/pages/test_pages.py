@@ -68,6 +68,7 @@ class TestCampaigns:
         [
             ({"page": "none"}, "must be a number from 1"),
             ({"page": "0"}, "must be a number from 1"),
+            ({"page": "9"}, "There is no page 9"),
             ({"since": "yesterday"}, "write a day as 2026-11-25"),
             ({"sort": "colour"}, "it may be last_run"),
         ],
