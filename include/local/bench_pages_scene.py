@@ -6,10 +6,16 @@ production, by what the writers leave marked.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
+
+from twilio_campaigns.warehouse.connection import Warehouse
+from twilio_campaigns.warehouse.inbound import OPTED_OUT
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
+from twilio_campaigns.warehouse.schema import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,18 +190,24 @@ class Scene:
     summarised: float
 
 
+def database(server_url: str) -> str:
+    """Make a database with our schema and nothing else; give its URL.
+
+    :param server_url: of the server's database `postgres`.
+    """
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("create database pages")
+    url = server_url.replace("/postgres?", "/pages?", 1)
+    upgrade(url)
+    return url
+
+
 def make(url: str, messages: int, tell: Callable[[str], None]) -> Scene:
     """Fill a warehouse that has our schema and nothing else.
 
     :param messages: rows of the ledger over all runs.
     :param tell: told what is done now.
     """
-    import time
-
-    from twilio_campaigns.warehouse.connection import Warehouse
-    from twilio_campaigns.warehouse.inbound import OPTED_OUT
-    from twilio_campaigns.warehouse.insight.refreshing import Summaries
-
     largest = round(messages * LARGEST)
     others = (messages - largest) // (RUNS - 1)
     with psycopg.connect(url, autocommit=True, options="-c search_path=messaging -c TimeZone=UTC") as connection:
@@ -204,7 +216,8 @@ def make(url: str, messages: int, tell: Callable[[str], None]) -> Scene:
         # The oldest first, as they came.
         rows = connection.execute("select run_key from campaign_runs order by created_at").fetchall()
         for number, (run_key,) in enumerate(rows, 1):
-            tell(f"run {number} of {len(rows)}")
+            if number % 10 == 1:
+                tell(f"messages of run {number} of {len(rows)}")
             parameters = {"run_key": run_key, "opted_out": OPTED_OUT}
             statements: tuple[LiteralString, ...] = (_MESSAGES, _EVENTS, _CLICKS, _REPLIES)
             for statement in statements:

@@ -112,14 +112,14 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def picture(self, file: Path, most: int) -> None:
-        """Write the page as a PNG of 128 colours, whole, but no higher than so many pixels."""
+        """Write the page as a PNG of 256 colours, whole, but no higher than so many pixels."""
         height = self.driver.execute_script("return document.documentElement.scrollHeight")
         width = self.driver.execute_script("return window.innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, most), "scale": 1}
         shot = {"format": "png", "captureBeyondViewport": True, "clip": clip, "optimizeForSpeed": False}
         raw = base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", shot)["data"])
         with Image.open(io.BytesIO(raw)) as taken:
-            few = taken.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+            few = taken.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             few.save(file, "PNG", optimize=True)
 
     def flaws(self) -> list[str]:

@@ -160,6 +160,12 @@ def test_a_message_tells_its_story(browser):
     assert "555" not in browser.driver.current_url
 
 
+def test_credentials_are_checked_where_airflow_keeps_them(browser):
+    browser.open("/twilio/health-page")
+    browser.find("#credentials button").click()
+    browser.wait(lambda: "Connected to account" in browser.text())
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_pages_are_clean_on_desks_and_telephones(browser, mode):
     flaws = []

@@ -9,6 +9,8 @@ from sqlalchemy import create_engine, text
 
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.warehouse import schema
+from twilio_campaigns.warehouse.connection import Warehouse
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
 from twilio_campaigns.warehouse.schema import VIEWS, require_current, upgrade
 from twilio_campaigns.warehouse.tables import metadata
 
@@ -122,6 +124,10 @@ def test_an_older_warehouse_comes_up_with_its_rows(empty_database_url, revision)
         found = connection.execute("select lookups, looked_up_at from messaging.messages").fetchall()
         assert found == [(0, None)]
         assert connection.execute("select delivery_state from messaging.message_status").fetchall() == [("pending",)]
+    # Its runs have a summary as soon as anybody looks.
+    with Warehouse(empty_database_url) as warehouse, warehouse.transaction() as connection:
+        assert Summaries(warehouse).refresh_due() == 1
+        assert connection.execute("select unknown from summary_counts").fetchall() == [{"unknown": 1}]
 
 
 def test_a_user_without_the_right_is_told_what_to_do(empty_database_url):

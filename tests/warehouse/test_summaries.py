@@ -10,6 +10,7 @@ import pytest
 
 from builders import campaign, freeze, observation, people, run
 from summaries_truth import kept, truth
+from twilio_campaigns.domain.exceptions import TransientError
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.opt_out import OptOutWords
 from twilio_campaigns.domain.webhooks import Click, StatusCallback
@@ -162,39 +163,44 @@ class Chance:
         InboundStore(self.warehouse, OptOutWords()).take_in(ACCOUNT, seen)
 
     def age(self):
-        expiry = Expiry(self.warehouse)
-        what = self.random.choice(["age", "close", "late", "doubt"])
-        if what == "age":
-            expiry.age_claims(ACCOUNT, timedelta(0), timedelta(0))
-        elif what == "close":
-            expiry.close_unknown(ACCOUNT, timedelta(0))
-        elif what == "doubt":
-            expiry.doubt_planned(ACCOUNT, self.started, timedelta(0))
-        else:
-            self.query("update messages set send_before = now() where send_state = 'planned' and to_number like '%%7'")
-            expiry.close_late()
+        Expiry(self.warehouse).age_claims(ACCOUNT, timedelta(0), timedelta(0))
+
+    def close_unknown(self):
+        Expiry(self.warehouse).close_unknown(ACCOUNT, timedelta(0))
+
+    def come_too_late(self):
+        self.query("update messages set send_before = now() where send_state = 'planned' and country <> 'US'")
+        Expiry(self.warehouse).close_late()
+
+    def doubt(self):
+        if self.random.random() < 0.3:
+            Expiry(self.warehouse).doubt_planned(ACCOUNT, self.started, timedelta(0))
 
     def resolve(self):
-        store = ResolveStore(self.warehouse)
+        """Each number is looked up twice: twice without a trace is what may be sent again."""
         for number in self.some("select to_number from messages where send_state = 'unknown' order by 1", 3):
             (row,) = self.query(
                 "select * from messages where to_number = %s and send_state = 'unknown' limit 1", number
             )
             body = self.random.choice([row["body"], "another text"])
             found = observation(at=row["claimed_at"], to_number=number, body=body, messaging_service_sid=SERVICE)
-            store.resolve(
-                ACCOUNT,
-                number,
-                self.random.choice([[], [found]]),
-                seen_at=datetime.now(UTC) + timedelta(hours=1),
-                absence_counts=True,
-                list_lag=timedelta(0),
-                lease=LEASE,
-                gap=timedelta(0),
-                window=WINDOW,
-            )
+            seen = self.random.choice([[], [], [found]])
+            for hours in (1, 2):
+                ResolveStore(self.warehouse).resolve(
+                    ACCOUNT,
+                    number,
+                    seen,
+                    seen_at=datetime.now(UTC) + timedelta(hours=hours),
+                    absence_counts=True,
+                    list_lag=timedelta(0),
+                    lease=LEASE,
+                    gap=timedelta(0),
+                    window=WINDOW,
+                )
+
+    def free(self):
         for row in self.query("select run_key from campaign_runs"):
-            store.free(row["run_key"])
+            ResolveStore(self.warehouse).free(row["run_key"])
 
     def plan_late(self):
         for row in self.query("select run_key from campaign_runs"):
@@ -220,14 +226,12 @@ def differences(query):
 @pytest.mark.parametrize("seed", range(3))
 def test_after_any_writing_marked_summaries_say_what_messages_say(warehouse, query, seed):
     chance, summaries = Chance(warehouse, query, seed), Summaries(warehouse)
-    done = []
-    for way in ["freeze", "claim", "record", "claim", "record", "freeze", *chance.random.choices(WAYS, k=60)]:
+    done = ["freeze", "claim", "record", "claim", "record", *chance.random.sample(WAYS * 4, 4 * len(WAYS))]
+    for number, way in enumerate(done, 1):
         getattr(chance, way)()
-        done.append(way)
         summaries.refresh_marked()
-        assert not differences(query), done
+        assert not differences(query), done[:number]
     assert query("select * from summary_marks") == []
-    assert len(set(done)) == len(WAYS)
 
 
 def test_nothing_is_missed_while_others_write(warehouse, query):
@@ -243,9 +247,12 @@ def test_nothing_is_missed_while_others_write(warehouse, query):
         try:
             for way in chance.random.choices(["claim", "record", "read", "click", "reply", "callback"], k=15):
                 getattr(chance, way)()
-        except Exception as error:
+        except TransientError as error:
+            # Writers of the same events may meet; summaries have no part in it.
+            if "deadlock" not in str(error) or "summary" in str(error):
+                failures.append(error)
+        except Exception as error:  # noqa: BLE001 - whatever it was
             failures.append(error)
-            raise
 
     def refresh():
         while not is_over.is_set():
@@ -264,6 +271,19 @@ def test_nothing_is_missed_while_others_write(warehouse, query):
     Summaries(warehouse).refresh_marked()
     assert not differences(query)
     assert query("select count(*) as n from messages where message_sid is not null")[0]["n"] > 10
+
+
+def test_what_may_be_sent_again_waits_again(warehouse, query):
+    freeze(warehouse, people(3))
+    claim = Ledger(warehouse).claim(run().run_key, 1, 2, uuid4(), TEMPLATE)
+    outcomes = Outcomes(accepted={}, refused={}, released=[], unknown=[row.key for row in claim.rows])
+    Ledger(warehouse).record(claim.claim_id, outcomes, window=WINDOW, list_lag=timedelta(0))
+    query("update messages set lookups = 2 where send_state = 'unknown'")
+    Summaries(warehouse).refresh_marked()
+    assert query("select waiting, unknown from summary_counts") == [{"waiting": 1, "unknown": 2}]
+    assert ResolveStore(warehouse).free(run().run_key) == 2
+    assert Summaries(warehouse).refresh_marked() == 1
+    assert query("select waiting, unknown from summary_counts") == [{"waiting": 3, "unknown": 0}]
 
 
 def test_a_window_that_closes_is_seen_without_any_mark(warehouse, query):

@@ -62,7 +62,7 @@ class TestSurface:
         from airflow.plugins_manager import get_fastapi_plugins
         from fastapi import FastAPI
 
-        apps = [app for app in get_fastapi_plugins()[0] if app["name"] == "Twilio webhooks"]
+        apps = [app for app in get_fastapi_plugins()[0] if app["name"] == "Twilio webhooks and pages"]
         assert [app["url_prefix"] for app in apps] == ["/twilio"]
         assert not any("/twilio".startswith(prefix) for prefix in RESERVED_URL_PREFIXES)
         connect_twilio("https://api.twilio.com", extra={"public_url": "https://hooks.example.com/twilio"})

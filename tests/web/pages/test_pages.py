@@ -1,6 +1,7 @@
 """What the pages say: the figures of the warehouse, filters, escaping, and errors in plain words."""
 
 import re
+import time
 
 import pytest
 
@@ -67,6 +68,7 @@ class TestCampaigns:
         [
             ({"page": "none"}, "must be a number from 1"),
             ({"page": "0"}, "must be a number from 1"),
+            ({"page": "9"}, "There is no page 9"),
             ({"since": "yesterday"}, "write a day as 2026-11-25"),
             ({"sort": "colour"}, "it may be last_run"),
         ],
@@ -168,6 +170,19 @@ class TestRun:
         page = browser.get("/messages", run=RUN, state="delivered")
         assert "6 messages" in page.text
         assert "No message of this run fits" in browser.get("/messages", run=RUN, batch=7).text
+
+
+def test_a_look_has_stale_figures_made_anew(visit, warehouse, run_key, query):
+    query("update messages set send_state = 'too_late' where send_state = 'enqueue_failed'")
+    query("insert into summary_marks (run_key, marked_at) values (%s, now() - interval '2 minutes')", run_key)
+    query("update summary_runs set refreshed_at = now() - interval '2 minutes'")
+    browser = visit()
+    assert "1 too late" not in browser.get(f"/runs/{run_key}").text
+    until = time.monotonic() + 10
+    while Summaries(warehouse).oldest_mark_at() is not None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert "1 too late" in browser.get(f"/runs/{run_key}").text
 
 
 class TestMessages:

@@ -10,7 +10,7 @@ from twilio_campaigns.domain.scope import Page as Paging
 from twilio_campaigns.domain.scope import Scope
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex, CampaignSort
 from twilio_campaigns.web.pages.figures import figures_of
-from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect
+from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect, existing
 
 if TYPE_CHECKING:
     from twilio_campaigns.web.pages.visit import Visit
@@ -40,7 +40,7 @@ def every(visit: Visit) -> Page:
         "campaigns.html",
         {
             "section": "campaigns",
-            "listing": listing,
+            "listing": existing(listing),
             "search": search,
             "sort": sort,
             "scope": scope,
@@ -61,7 +61,7 @@ def one(visit: Visit) -> Page:
         country=country_of(visit),
         sender=visit.query.get("sender") or None,
     )
-    runs = CampaignIndex(visit.warehouse).runs(scope, Paging(visit.number_of("page"), 10))
+    runs = existing(CampaignIndex(visit.warehouse).runs(scope, Paging(visit.number_of("page"), 10)))
     return Page(
         "campaign.html",
         {

@@ -30,7 +30,7 @@ class Stage:
     :param label: what it is called.
     :param count: how many came so far.
     :param of: how many the bar is measured against.
-    :param lost: how many of the step before did not come so far; and why.
+    :param note: who did not come so far, and why.
     """
 
     label: str
@@ -73,24 +73,23 @@ def funnel(counts: Counts) -> list[Stage]:
             "enqueued",
             counts.enqueued,
             of,
-            _less(counts.waiting, "waiting")
-            or _less(counts.enqueue_failed, "refused at once")
-            or _less(counts.too_late, "too late"),
+            _all(
+                _less(counts.waiting, "waiting"),
+                _less(counts.unknown, "unknown"),
+                _less(counts.enqueue_failed, "refused at once"),
+                _less(counts.too_late, "too late"),
+                _less(counts.held_out, "held out"),
+            ),
         ),
         Stage("sent", counts.sent, of, _less(counts.enqueued - counts.sent, "not sent, or not yet")),
         Stage(
             "delivered",
             counts.delivered,
             of,
-            ", ".join(
-                filter(
-                    None,
-                    (
-                        _less(counts.failed, "failed"),
-                        _less(counts.rejected, "rejected"),
-                        _less(counts.unreported, "unreported"),
-                    ),
-                )
+            _all(
+                _less(counts.failed, "failed"),
+                _less(counts.rejected, "rejected"),
+                _less(counts.unreported, "unreported"),
             ),
         ),
         Stage("clicked", counts.clicked, of, _less(counts.clicks, "clicks")),
@@ -99,6 +98,10 @@ def funnel(counts: Counts) -> list[Stage]:
 
 def _less(count: int, what: str) -> str:
     return f"{count:,} {what}" if count > 0 else ""
+
+
+def _all(*notes: str) -> str:
+    return ", ".join(note for note in notes if note)
 
 
 def timeline(found: Timeline) -> dict[str, Any]:

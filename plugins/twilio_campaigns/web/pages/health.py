@@ -75,7 +75,8 @@ def _last_pass(report: HealthReport) -> Advice:
     if report.open_days and report.now - last.started_at > _PASS_AGE:
         return Advice(when, "bad", "Messages are open and nobody reads them: see whether reconcile_messages runs.")
     left = sum(day.open for day in report.open_days)
-    return Advice(when, "good", f"{plural(left, 'message')} of {plural(len(report.open_days), 'day')} are open.")
+    of = f"{plural(left, 'message')} of {plural(len(report.open_days), 'day')} are open."
+    return Advice(when, "good", of if left else "No message is open.")
 
 
 def _api_errors(report: HealthReport) -> Advice:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from twilio_campaigns.domain.exceptions import TransientError
+from twilio_campaigns.warehouse.insight.keeping import STALE, SummaryKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class Reading:
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="twilio-pages")
         self._lock = threading.Lock()
         self._warehouse: Warehouse | None = None
+        self._keeper: SummaryKeeper | None = None
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """Do something that blocks.
@@ -64,12 +66,19 @@ class Reading:
         with self._lock:
             if self._warehouse is None:
                 self._warehouse = self._open_warehouse()
+                self._keeper = SummaryKeeper(self._warehouse)
             return self._warehouse
+
+    def nudge(self) -> None:
+        """Have figures made anew that nobody has brought up to date for a minute; waits for nothing."""
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.nudge(STALE)
 
     def close(self) -> None:
         """Close every connection; blocks."""
         with self._lock:
-            warehouse, self._warehouse = self._warehouse, None
+            warehouse, self._warehouse, self._keeper = self._warehouse, None, None
         if warehouse is not None:
             warehouse.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

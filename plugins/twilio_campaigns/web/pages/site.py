@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from twilio_campaigns.domain.exceptions import TerminalError, TwilioCampaignsError
@@ -17,7 +16,6 @@ from twilio_campaigns.web.pages.reading import CONNECTIONS, PATIENCE, STATEMENT_
 from twilio_campaigns.web.pages.rendering import addresses_of, rendered
 from twilio_campaigns.web.pages.same_origin import is_same_origin
 from twilio_campaigns.web.pages.static_files import serve
-from twilio_campaigns.web.pages.upkeep import keep_fresh
 from twilio_campaigns.web.pages.visit import BadInputError, ForbiddenError, NotFoundError, Page, Redirect, Visit
 from twilio_campaigns.web.pages.visitors import AnonymousError
 from twilio_campaigns.web.requests import FORM, RefusedError, body_of, kind_of
@@ -90,12 +88,11 @@ class Site:
                 return PlainTextResponse("This form was not sent from one of our pages.", error.status)
             visit = Visit(visitor, self._reading.warehouse, request.path_params, dict(request.query_params), form)
             try:
-                response = await self._reading.run(lambda: _answer(answers, visit, request))
+                return await self._reading.run(lambda: _answer(answers, visit, request))
             except TwilioCampaignsError as error:
                 return _failure(visit, request, error)
-            if response.status_code < 400:  # noqa: PLR2004 - HTTP's first status of an error
-                response.background = BackgroundTask(keep_fresh, self._reading)
-            return response
+            finally:
+                self._reading.nudge()
 
         return endpoint
 

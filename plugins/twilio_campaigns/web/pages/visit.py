@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from twilio_campaigns.domain.scope import Listing
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.web.pages.visitors import Visitor
+
+
+Row = TypeVar("Row")
 
 
 class NotFoundError(Exception):
@@ -73,6 +77,16 @@ class Visit:
         if given not in choices:
             raise BadInputError(f"{name} is {given!r} in the address; it may be {', '.join(c for c in choices if c)}.")
         return given
+
+
+def existing(listing: Listing[Row]) -> Listing[Row]:
+    """Give a list, if it has the page that was asked for.
+
+    :raises BadInputError: when it has not.
+    """
+    if listing.page.number > listing.pages:
+        raise BadInputError(f"There is no page {listing.page.number:,}: the list has {listing.pages:,} now.")
+    return listing
 
 
 @dataclass(frozen=True)
