@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 #: Where Airflow mounts our app.
 MOUNT: Final = "/twilio"
@@ -46,7 +46,9 @@ def framed(base_url: str, path: str) -> str:
     :param base_url: Airflow's ``[api] base_url``; empty for an address without host.
     :param path: below the mount, as the functions above give it.
     """
-    return f"{base_url.rstrip('/')}/plugin/{ROUTE}{MOUNT}{path}"
+    # The frame opens what follows the route from the host's root on: Airflow's own prefix has to stand there again.
+    own = urlsplit(base_url).path.rstrip("/")
+    return f"{base_url.rstrip('/')}/plugin/{ROUTE}{own}{MOUNT}{path}"
 
 
 def campaign_url(base_url: str, campaign_id: str) -> str:
