@@ -219,8 +219,32 @@ class TestSteering:
         result = invoke("stop", "spring", "--format", "json", "--database-url", database_url)
         said = json.loads(result.stdout)
         assert (said["run_key"], said["state"]) == (frozen, "stopped")
-        assert f"Run {frozen} was stopped." in said["said"]
+        assert f"Run {frozen} was stopped." in said["message"]
         assert "Run spring/later is done already." in invoke("stop", "spring", "--database-url", database_url).stdout
+
+    @pytest.mark.parametrize(
+        ("action", "state", "changed", "then", "exit_code"),
+        [
+            ("pause", "sending", True, "paused", 0),
+            ("pause", "paused", False, "paused", 0),
+            ("pause", "done", False, "done", 3),
+            ("resume", "paused", True, "sending", 0),
+            ("resume", "sending", False, "sending", 0),
+            ("resume", "stopped", False, "stopped", 3),
+            ("stop", "paused", True, "stopped", 0),
+            ("stop", "done", False, "done", 0),
+            ("send-late", "sending", True, "sending", 0),
+        ],
+    )
+    def test_programs_are_told_what_became_of_the_last_run_of_a_campaign(
+        self, frozen, query, database_url, action, state, changed, then, exit_code
+    ):
+        query("update campaign_runs set state = %s", state)
+        result = invoke(action, frozen.partition("/")[0], "--format", "json", "--database-url", database_url)
+        told = json.loads(result.stdout)
+        assert frozen in told.pop("message")
+        assert told == {"action": action, "run_key": frozen, "changed": changed, "state": then}
+        assert result.exit_code == exit_code
 
     def test_what_came_too_late_is_sent_on_purpose(self, frozen, query, database_url):
         query("update messages set send_before = now(), send_state = 'too_late'")
@@ -228,6 +252,11 @@ class TestSteering:
         assert (result.exit_code, "20 messages" in result.stdout) == (0, True)
         (row,) = query("select min(send_before) - now() as left from messages where send_state = 'planned'")
         assert timedelta(minutes=119) < row["left"] <= timedelta(hours=2)
+
+    def test_where_nothing_came_too_late_nothing_was_done(self, frozen, query, database_url):
+        query("update messages set send_state = 'skipped', skip_reason = 'suppressed'")
+        result = invoke("send-late", frozen, "--database-url", database_url)
+        assert (result.exit_code, "Nothing of run" in result.stdout) == (3, True)
 
     def test_a_duration_without_unit_is_a_wrong_usage(self, frozen, database_url):
         result = invoke("send-late", frozen, "--within", "2", "--database-url", database_url)

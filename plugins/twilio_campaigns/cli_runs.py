@@ -4,42 +4,54 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, open_warehouse, out
 from twilio_campaigns.cli_output import print_json
 from twilio_campaigns.domain.spec import parse_duration
+from twilio_campaigns.domain.status import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twilio_campaigns.engine.steer import RunSteering
 
-RunKey = Annotated[
+#: The run is not what was asked for, and nothing was changed.
+EXIT_UNCHANGED: Final = 3
+
+#: States in which a run is what was asked for, whoever made it so.
+_AS_ASKED: Final[dict[str, frozenset[RunState]]] = {
+    "pause": frozenset({RunState.PAUSED}),
+    "resume": frozenset({RunState.SENDING}),
+    "stop": frozenset({RunState.STOPPED, RunState.DONE, RunState.TOO_LATE}),
+    "send-late": frozenset(),
+}
+
+RunName = Annotated[
     str, typer.Argument(help="run_key, as `status` names it; or a campaign_id for its latest run, one under way first.")
 ]
 Output = Annotated[Format, typer.Option("--format", help="What to print on standard output.")]
 
 
-def pause(run_key: RunKey, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
+def pause(run: RunName, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
     """Pause a campaign run before its next chunk is claimed, on all workers."""
-    _steer(run_key, output, database_url, lambda run: run.pause())
+    _steer("pause", run, output, database_url, lambda steering: steering.pause())
 
 
-def resume(run_key: RunKey, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
+def resume(run: RunName, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
     """Let a paused campaign run go on where it was."""
-    _steer(run_key, output, database_url, lambda run: run.resume())
+    _steer("resume", run, output, database_url, lambda steering: steering.resume())
 
 
-def stop(run_key: RunKey, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
+def stop(run: RunName, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
     """Stop a campaign run for good before its next chunk is claimed, on all workers."""
-    _steer(run_key, output, database_url, lambda run: run.stop())
+    _steer("stop", run, output, database_url, lambda steering: steering.stop())
 
 
 def send_late(
-    run_key: RunKey,
+    run: RunName,
     within: Annotated[
         str | None, typer.Option(help="How long from now messages may go out, 2h for example; else send_within.")
     ] = None,
@@ -47,7 +59,8 @@ def send_late(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Send on purpose what came too late; whom another run has texted lately stays left out."""
-    _steer(run_key, output, database_url, lambda run: run.send_late(_duration(within)))
+    duration = _duration(within)
+    _steer("send-late", run, output, database_url, lambda steering: steering.send_late(duration))
 
 
 def recover(
@@ -86,19 +99,22 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _steer(name: str, output: Format, database_url: str | None, act: Callable[[RunSteering], str]) -> None:
+def _steer(action: str, name: str, output: Format, database_url: str | None, act: Callable[[RunSteering], str]) -> None:
+    """Do it, say what was done, and end with :data:`EXIT_UNCHANGED` where the run is not what was asked for."""
     from twilio_campaigns.engine.steer import RunSteering
     from twilio_campaigns.warehouse.runs import RunStore
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
-        runs = RunStore(warehouse)
-        run_key = name if "/" in name else runs.of_campaign(name) or name
-        said = act(RunSteering(warehouse, run_key, getuser()))
-        run = runs.run(run_key)
+        run_key = name if "/" in name else RunStore(warehouse).of_campaign(name) or name
+        steering = RunSteering(warehouse, run_key, getuser())
+        said = act(steering)
+        state, changed = steering.state, steering.changed
     if output is Format.JSON:
-        print_json({"run_key": run_key, "state": run.state if run else None, "said": said})
+        print_json({"action": action, "run_key": run_key, "changed": changed, "state": state, "message": said})
     else:
         out.print(said, markup=False)
+    if not changed and state not in _AS_ASKED[action]:
+        raise typer.Exit(EXIT_UNCHANGED)
 
 
 def _duration(text: str | None) -> timedelta | None:

@@ -22,24 +22,33 @@ class RunSteering:
     :param warehouse: where the run is.
     :param run_key: the run.
     :param by: the person's name, kept with the run.
+    :ivar changed: whether anything was changed.
     """
 
     def __init__(self, warehouse: Warehouse, run_key: str, by: str) -> None:
         self._runs = RunStore(warehouse)
         self._run_key = run_key
         self._by = by
+        self.changed = False
+
+    @property
+    def state(self) -> RunState:
+        """The run as it stands."""
+        return self._existing().state
 
     def pause(self) -> str:
         """Let nothing more be claimed before somebody resumes the run; what was posted by then is recorded."""
         self._existing()
-        if self._runs.pause(self._run_key, self._by, "paused by a person"):
+        self.changed = self._runs.pause(self._run_key, self._by, "paused by a person")
+        if self.changed:
             return f"Run {self._run_key} is paused. `twilio-campaigns resume {self._run_key}` lets it go on."
         return self._unchanged()
 
     def resume(self) -> str:
         """Let a paused run go on where it was."""
         run = self._existing()
-        if self._runs.resume(self._run_key, self._by):
+        self.changed = self._runs.resume(self._run_key, self._by)
+        if self.changed:
             return (
                 f"Run {self._run_key} goes on: task `resolve_unknown` of DAG run {run.dag_run_id} sends the rest. If "
                 "that task has ended, clear it."
@@ -49,7 +58,8 @@ class RunSteering:
     def stop(self) -> str:
         """End the run for good before its next chunk is claimed, on all workers."""
         self._existing()
-        if self._runs.stop(self._run_key, self._by, "stopped by a person"):
+        self.changed = self._runs.stop(self._run_key, self._by, "stopped by a person")
+        if self.changed:
             return f"Run {self._run_key} was stopped."
         return self._unchanged()
 
@@ -65,7 +75,8 @@ class RunSteering:
                 f"Run {self._run_key} was stopped for good. Trigger a new run of DAG {run.dag_id}."
             )
         if not run.spec:
-            if self._runs.freeze_late(self._run_key, self._by):
+            self.changed = self._runs.freeze_late(self._run_key, self._by)
+            if self.changed:
                 return (
                     f"Run {self._run_key} may be sent late. Clear task `prepare_audience` of DAG run {run.dag_run_id} "
                     "with the tasks after it: the segment is read as it is then."
@@ -78,6 +89,7 @@ class RunSteering:
         planned = self._runs.plan_late(
             self._run_key, self._by, within=within or campaign.send_within, repeat_after=campaign.repeat_after
         )
+        self.changed = planned > 0
         if not planned:
             return f"Nothing of run {self._run_key} is left that may be sent late."
         return (
@@ -92,4 +104,4 @@ class RunSteering:
         return run
 
     def _unchanged(self) -> str:
-        return f"Run {self._run_key} is {self._existing().state} already."
+        return f"Run {self._run_key} is {self.state} already."

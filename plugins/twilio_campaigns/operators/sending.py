@@ -68,6 +68,7 @@ class SendingOperator(BaseOperator):
         self.warehouse_conn_id = warehouse_conn_id
         self.width = width
         self._kill_sender: Any = None
+        self._is_killed = False
 
     async def gateway(self, connection_id: str) -> TwilioGateway:
         """Make an unopened gateway of a connection."""
@@ -77,6 +78,8 @@ class SendingOperator(BaseOperator):
         """Send what is planned of a batch, and stop when Airflow ends the task meanwhile."""
         loop = asyncio.get_running_loop()
         self._kill_sender = lambda: loop.call_soon_threadsafe(sender.kill)
+        if self._is_killed:
+            sender.kill()
         try:
             return await sender.send(run_key, batch_no)
         finally:
@@ -93,6 +96,10 @@ class SendingOperator(BaseOperator):
             TwilioMessageLogLink().keep(self, context, messages_log_url(campaign.sender.from_number, region))
 
     def on_kill(self) -> None:
-        """Stop claiming and posting, record what is known; Airflow ends the task 5 s later."""
+        """Stop claiming and posting, record what is known; Airflow ends the task 5 s later.
+
+        It may come before the first chunk is claimed, too.
+        """
+        self._is_killed = True
         if self._kill_sender is not None:
             self._kill_sender()
