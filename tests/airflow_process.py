@@ -100,12 +100,17 @@ def schedule(dag_ids):
         def terminate(self):
             pass
 
-    executor = InThisProcess(parallelism=4)
-    runner = SchedulerJobRunner(Job(), num_runs=6, scheduler_idle_sleep_time=0, executors=[executor])
-    run_job(runner.job, execute_callable=runner._execute)
-    with settings.Session() as session:
-        runs = session.query(DagRun).filter(DagRun.dag_id.in_(dag_ids)).order_by(DagRun.id)
-        return [{"dag_id": run.dag_id, "run_type": str(run.run_type), **told(run)} for run in runs]
+    found = []
+    for _ in range(6):
+        executor = InThisProcess(parallelism=4)
+        runner = SchedulerJobRunner(Job(), num_runs=6, scheduler_idle_sleep_time=0, executors=[executor])
+        run_job(runner.job, execute_callable=runner._execute)
+        with settings.Session() as session:
+            runs = session.query(DagRun).filter(DagRun.dag_id.in_(dag_ids)).order_by(DagRun.id)
+            found = [{"dag_id": run.dag_id, "run_type": str(run.run_type), **told(run)} for run in runs]
+        if {run["dag_id"] for run in found if run["state"] == "success"} == set(dag_ids):
+            break
+    return found
 
 
 def events(name):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from airflow.sdk.api.datamodels._generated import TaskInstanceState
 from structlog.testing import capture_logs
 
 from gateway.scripted_server import answer, hang_up, scripted
@@ -24,7 +25,7 @@ class TaskInstance:
 
     def __init__(self, xcoms, **changes):
         known = {"dag_id": "load", "run_id": "run", "task_id": "copy", "map_index": -1, "try_number": 1}
-        for name, value in {**known, "state": "failed", **changes}.items():
+        for name, value in {**known, "state": TaskInstanceState.FAILED, **changes}.items():
             setattr(self, name, value)
         self._xcoms = xcoms
 
@@ -170,7 +171,7 @@ class TestTwice:
         assert len(texts(twilio)) == 1
 
     @pytest.mark.parametrize(
-        "other", [{"try_number": 2}, {"task_id": "index"}, {"map_index": 1}, {"state": "up_for_retry"}]
+        "other", [{"try_number": 2}, {"task_id": "index"}, {"map_index": 1}, {"state": TaskInstanceState.UP_FOR_RETRY}]
     )
     def test_another_try_task_or_state_is_another_text(self, twilio, new_process, other):
         xcoms = {}

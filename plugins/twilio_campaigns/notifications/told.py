@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_FAILED: Final = "failed"
 #: Of this process.
 _TOLD: Final[set[tuple[object, ...]]] = set()
 
@@ -41,7 +42,8 @@ class Told:
         }
         self._try = getattr(self._task_instance, "try_number", None)
         # The DAG processor does not say in which state the try is: it is asked only about those that failed.
-        self._state = str(getattr(self._task_instance, "state", None) or "failed")
+        state = getattr(self._task_instance, "state", None) or _FAILED
+        self._state = str(getattr(state, "value", state))
         self._key = f"twilio_notified_{_digest(notifier, self._state, self._try)}"
         self._here = (self._key, self._is_of_dag, *known.values())
 
