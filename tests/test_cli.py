@@ -150,6 +150,11 @@ class TestReconcile:
         assert {row["status"] for row in query("select status from campaign_events")} >= {"enqueued", "delivered"}
         assert "+1202" not in result.output
 
+    def test_programs_get_json(self, sent, database_url):
+        result = invoke("reconcile", "--day", sent, "--format", "json", "--database-url", database_url)
+        said = json.loads(result.stdout)
+        assert (said["day"], said["read"], "20 observed" in said["summary"]) == (str(sent), True, True)
+
     def test_another_day_needs_no_call(self, sent, database_url, connect_twilio):
         connect_twilio("http://127.0.0.1:1")
         result = invoke("reconcile", "--day", sent - timedelta(days=1), "--database-url", database_url)
@@ -226,9 +231,20 @@ class TestSteering:
         query("update campaign_runs set state = %s", state)
         result = invoke(action, frozen.partition("/")[0], "--format", "json", "--database-url", database_url)
         told = json.loads(result.stdout)
-        assert frozen in told.pop("message")
+        assert frozen in told.pop("said")
         assert told == {"action": action, "run_key": frozen, "changed": changed, "state": then}
         assert result.exit_code == exit_code
+
+    def test_a_campaigns_name_means_its_latest_run_that_may_still_send(self, frozen, query, database_url):
+        query(
+            "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state, created_at) "
+            "values ('spring/later', 'spring', 'd', 'r', 'done', now() + interval '1 hour')"
+        )
+        result = invoke("stop", "spring", "--format", "json", "--database-url", database_url)
+        said = json.loads(result.stdout)
+        assert (said["run_key"], said["state"]) == (frozen, "stopped")
+        assert f"Run {frozen} was stopped." in said["said"]
+        assert "Run spring/later is done already." in invoke("stop", "spring", "--database-url", database_url).stdout
 
     def test_what_came_too_late_is_sent_on_purpose(self, frozen, query, database_url):
         query("update messages set send_before = now(), send_state = 'too_late'")
@@ -305,7 +321,7 @@ def test_what_is_a_fault_of_ours_keeps_its_traceback(monkeypatch):
     def fail(_include):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("twilio_campaigns.domain.campaign_files.load_campaigns", fail)
+    monkeypatch.setattr("twilio_campaigns.domain.file_review.review", fail)
     assert isinstance(invoke("validate").exception, ZeroDivisionError)
 
 
@@ -318,5 +334,5 @@ def test_help_names_every_command_and_does_not_wait_for_airflow():
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "heavy: []" in said
-    for command in ("validate", "simulator", "explain", *COMMANDS):
+    for command in ("validate", "preview", "simulator", "explain", *COMMANDS):
         assert re.search(rf"\W{command} ", said)

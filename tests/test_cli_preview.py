@@ -5,10 +5,12 @@ import io
 import json
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from builders import freeze, people, run
 from twilio_campaigns.cli import app
+from twilio_campaigns.cli_output import counting_rows
 
 SENDERS = "marketing:\n  messaging_service_sid: MG0123456789abcdef0123456789abcdef\n  parts_per_second: {}\n"
 CAMPAIGN = """\
@@ -50,7 +52,7 @@ class TestWithoutADatabase:
         assert said["parts_of_other_runs_first"] is None
         assert [row["outcome"] for row in said["rows"]] == ["planned", "planned", "duplicate_number"]
         assert said["rows"][0]["body"] == "Hi Ada [red]you"
-        assert said["rows"][0]["number"] == "…01"
+        assert said["rows"][0]["number"] == "+1…01"
         (note,) = said["notes"]
         assert "suppressed" in note
         assert note in result.stderr
@@ -95,7 +97,7 @@ class TestMistakes:
     def test_an_unknown_campaign(self, include):
         result = invoke("sprin", "--include", include)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "no campaign 'sprin'. Did you mean 'spring'?" in result.stderr
+        assert "there is no campaign 'sprin'. Did you mean 'spring'?" in result.stderr
 
     def test_a_broken_one_says_what_validate_says(self, include):
         (include / "campaigns" / "bad.yaml").write_text("sender: marketing\n")
@@ -129,3 +131,21 @@ def test_the_url_stands_for_the_connection_of_the_segment_as_well(include, wareh
     assert (said["planned"], said["notes"], said["parts_of_other_runs_first"]) == (10, [], 0)
     (left,) = query("select count(*) as runs from campaign_runs")
     assert left == {"runs": 1}
+
+
+def test_the_connection_of_the_environment_is_enough(include, warehouse, query, database_url, connect_warehouse):
+    connect_warehouse(database_url)
+    query("insert into suppressions (to_number, scope, reason, source) values ('+12025550001', '*', 'own', 'me')")
+    said = json.loads(invoke("spring", "--include", include, "--format", "json").stdout)
+    assert said["exclusions"] == {"suppressed": 1, "duplicate_number": 1, "invalid_number": 1}
+    assert said["notes"] == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_people_see_how_far_it_is_and_programs_see_nothing(monkeypatch, terminal):
+    seen = io.StringIO()
+    monkeypatch.setattr("twilio_campaigns.cli_output.err", Console(file=seen, force_terminal=terminal, width=80))
+    with counting_rows(iter([[1] * 1000, [2] * 234]), "Reading the segment") as chunks:
+        assert sum(map(len, chunks)) == 1234
+    assert ("Reading the segment 1,234 rows" in seen.getvalue()) is terminal
+    assert bool(seen.getvalue()) is terminal

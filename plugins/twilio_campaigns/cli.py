@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from twilio_campaigns import cli_audit, cli_plan, cli_preview, cli_reports, cli_runs, cli_webhooks
-from twilio_campaigns.cli_common import DatabaseUrl, Include, err, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns import cli_audit, cli_plan, cli_preview, cli_reports, cli_runs, cli_validate, cli_webhooks
+from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns.cli_output import busy, print_json
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
 
@@ -26,25 +26,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-@app.command()
-def validate(include: Include = Path("include")) -> None:
-    """Check every campaign file and senders.yaml; exit code 1 if anything is wrong."""
-    from twilio_campaigns.domain.campaign_files import load_campaigns
-
-    with errors_to_stderr():
-        campaigns, errors = load_campaigns(include)
-        for campaign in campaigns:
-            out.print(f"{campaign.campaign_id}: ok", markup=False)
-        for error in errors:
-            err.print(str(error), style="red", markup=False, highlight=False)
-        if not campaigns and not errors:
-            err.print(
-                f"There is no campaign in {include}/campaigns. Add a file, or name another --include.", markup=False
-            )
-    if errors or not campaigns:
-        raise typer.Exit(1)
+cli_validate.add_to(app)
+cli_preview.add_to(app)
 
 
 @app.command()
@@ -81,6 +64,7 @@ def upgrade(database_url: DatabaseUrl = None) -> None:
 @app.command()
 def reconcile(
     day: Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="UTC day of acceptance.")],
+    output: Annotated[Format, typer.Option("--format", help="What to print on standard output.")] = Format.TABLE,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Read one day whole from Twilio and repair its events, once, without waiting."""
@@ -88,13 +72,16 @@ def reconcile(
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):
         reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
-        look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
-    out.print(f"{_utc_day(day)}: {look.summary}", markup=False)
+        with busy(f"Reading {_utc_day(day)} from Twilio"):
+            look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
+    if output is Format.JSON:
+        print_json({"day": _utc_day(day), "settled": look.finished, "read": look.was_read, "summary": look.summary})
+    else:
+        out.print(f"{_utc_day(day)}: {look.summary}", markup=False)
 
 
 app.add_typer(simulator, name="simulator")
 cli_runs.add_to(app)
-cli_preview.add_to(app)
 cli_reports.add_to(app)
 cli_audit.add_to(app)
 cli_webhooks.add_to(app)

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from twilio_campaigns.cli_common import DatabaseUrl, Format, err, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns.cli_output import busy
 
 if TYPE_CHECKING:
     from datetime import date
@@ -57,7 +58,8 @@ def _audit(warehouse: Warehouse, settings: Settings, day: date, other_senders: l
     from twilio_campaigns.engine.audit import Auditor
 
     auditor = Auditor(warehouse, gateways(settings.fetch_concurrency), settings, other_senders=other_senders)
-    return asyncio.run(auditor.audit(day))
+    with busy(f"Comparing {day} with Twilio's list"):
+        return asyncio.run(auditor.audit(day))
 
 
 def _read(warehouse: Warehouse, day: date) -> AuditResult:

@@ -85,3 +85,12 @@ def counting_rows(chunks: Iterator[list[Any]], title: str) -> Iterator[Generator
                 progress.advance(task, len(chunk))
 
         yield counted()
+
+
+@contextmanager
+def busy(title: str) -> Iterator[None]:
+    """Show that something is at work, on standard error and only to people."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        progress.add_task(title, total=None)
+        yield

@@ -87,10 +87,24 @@ def _preview(name: str, include: Path, limit: int, database_url: str | None) -> 
 
 def _warehouse(stack: ExitStack, database_url: str | None) -> Warehouse | None:
     """Open the warehouse, unless nobody names one; one that is named and out of reach is an error."""
-    if not database_url and _WAREHOUSE not in os.environ:
+    if not database_url and not _is_connected():
         return None
     warehouse, _ = stack.enter_context(open_warehouse(database_url))
     return warehouse
+
+
+def _is_connected() -> bool:
+    """Whether the environment, or Airflow's secrets backend, has the connection of the warehouse."""
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION
+
+    try:
+        BaseHook.get_connection(DEFAULT_CONNECTION)
+    except AirflowNotFoundException:
+        return False
+    return True
 
 
 @contextmanager
@@ -193,14 +207,14 @@ class _Said:
         return found
 
     def _row(self, row: PreviewedRow) -> dict[str, Any]:
-        from twilio_campaigns.domain.phone import masked
+        from twilio_campaigns.domain.phone import mask_number
 
         recipient = row.recipient
         number = recipient.to_number or recipient.input_number
         return {
             "row": row.number,
             "customer_id": recipient.customer_id,
-            "number": number if self._show_numbers else masked(number),
+            "number": number if self._show_numbers else mask_number(number),
             "country": recipient.country,
             "from": self.campaign.sender.scope,
             "parts": recipient.estimated_parts,

@@ -11,10 +11,10 @@ from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, o
 from twilio_campaigns.cli_output import as_text, is_figure, print_csv, print_json, print_table
 
 if TYPE_CHECKING:
-    from twilio_campaigns.warehouse.reports import RunResults
+    from twilio_campaigns.warehouse.reports import Rows, RunResults
 
 #: Columns of `status` in a shell; JSON has all.
-_STATUS_COLUMNS: Final = ("run_key", "state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
+_STATUS_COLUMNS: Final = ("state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
 
 
 class ReportFormat(StrEnum):
@@ -30,23 +30,41 @@ def status(
     campaign: Annotated[str | None, typer.Argument(help="Only runs of this campaign.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the latest runs.")] = 20,
     output: Annotated[Format, typer.Option("--format", help="What to print on standard output.")] = Format.TABLE,
+    check: Annotated[bool, typer.Option("--check", help="Exit code 1 where something needs a person.")] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Show where the latest campaign runs stand, and which days have messages without an end."""
+    """Show where the latest campaign runs stand, which days have messages without an end, and what needs a person.
+
+    What to do about each is in docs/operations.md.
+    """
+    from twilio_campaigns.warehouse.concerns import concerns
     from twilio_campaigns.warehouse.reports import Reports
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
         reports = Reports(warehouse)
-        runs, days = reports.status(campaign, limit), reports.open_days()
+        runs, days, found = reports.status(campaign, limit), reports.open_days(), concerns(warehouse)
     if output is Format.JSON:
-        print_json({"runs": runs, "open_days": days})
-        return
+        print_json({"runs": runs, "open_days": days, "concerns": found})
+    else:
+        _print_status(campaign, runs, days, found)
+    if check and found:
+        raise typer.Exit(1)
+
+
+def _print_status(campaign: str | None, runs: Rows, days: Rows, found: Rows) -> None:
     if not runs:
         out.print(f"There is no run{f' of {campaign}' if campaign else ''} yet.", markup=False)
     else:
-        print_table("Runs", [{name: row[name] for name in _STATUS_COLUMNS} for row in runs])
-    if days:
-        print_table("Days with open messages", days)
+        shown = ({name: row[name] for name in _STATUS_COLUMNS} for row in runs)
+        print_table("Runs", [{"run": number, **row} for number, row in enumerate(shown, 1)])
+        # Each on a line of its own, so that it can be copied as the argument of another command.
+        for number, row in enumerate(runs, 1):
+            out.print(f"  run {number}  {row['run_key']}", markup=False, highlight=False)
+    for title, rows in (("Days with open messages", days), ("Needs a person", found)):
+        if rows:
+            print_table(title, rows)
+        else:
+            out.print(f"{title}: none.", markup=False)
 
 
 def report(

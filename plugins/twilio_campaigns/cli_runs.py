@@ -29,7 +29,9 @@ _AS_ASKED: Final[dict[str, frozenset[RunState]]] = {
     "send-late": frozenset(),
 }
 
-RunName = Annotated[str, typer.Argument(help="run_key as in table campaign_runs, or a campaign_id for its last run.")]
+RunName = Annotated[
+    str, typer.Argument(help="run_key, as `status` names it; or a campaign_id for its latest run, one under way first.")
+]
 Output = Annotated[Format, typer.Option("--format", help="What to print on standard output.")]
 
 
@@ -100,15 +102,15 @@ def add_to(app: typer.Typer) -> None:
 def _steer(action: str, name: str, output: Format, database_url: str | None, act: Callable[[RunSteering], str]) -> None:
     """Do it, say what was done, and end with :data:`EXIT_UNCHANGED` where the run is not what was asked for."""
     from twilio_campaigns.engine.steer import RunSteering
-    from twilio_campaigns.warehouse.reports import Reports
+    from twilio_campaigns.warehouse.runs import RunStore
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
-        run_key = Reports(warehouse).find(name) or name
+        run_key = name if "/" in name else RunStore(warehouse).of_campaign(name) or name
         steering = RunSteering(warehouse, run_key, getuser())
         said = act(steering)
         state, changed = steering.state, steering.changed
     if output is Format.JSON:
-        print_json({"action": action, "run_key": run_key, "changed": changed, "state": state, "message": said})
+        print_json({"action": action, "run_key": run_key, "changed": changed, "state": state, "said": said})
     else:
         out.print(said, markup=False)
     if not changed and state not in _AS_ASKED[action]:

@@ -7,6 +7,7 @@ file at once.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +19,10 @@ from twilio_campaigns.domain.campaign import (
     Segment,
     SqlSegment,
 )
+from twilio_campaigns.domain.campaign_mistakes import mistakes_of
 from twilio_campaigns.domain.exceptions import CampaignFileError
 from twilio_campaigns.domain.file_problems import (
+    Finding,
     Problems,
     did_you_mean,
     read_document,
@@ -61,7 +64,7 @@ def load_campaign(path: Path, include: Path) -> Campaign:
     :param include: the include folder, which holds sender profiles and segments.
     :raises CampaignFileError: with every problem of the file.
     """
-    return _load(path, include, read_senders(include))
+    return _load(path, include, read_senders(include)).campaign
 
 
 def load_campaigns(include: Path) -> tuple[list[Campaign], list[CampaignFileError]]:
@@ -70,22 +73,40 @@ def load_campaigns(include: Path) -> tuple[list[Campaign], list[CampaignFileErro
     :param include: the include folder.
     :return: the campaigns by id, and one error per broken file.
     """
+    loaded, errors = read_campaigns(include)
+    return [one.campaign for one in loaded], errors
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A good campaign file.
+
+    :param problems: none; they know the file's lines.
+    """
+
+    path: Path
+    campaign: Campaign
+    problems: Problems
+
+
+def read_campaigns(include: Path) -> tuple[list[Loaded], list[CampaignFileError]]:
+    """Read all campaigns as :func:`load_campaigns` does, with the places of their values."""
     folder = include / "campaigns"
     if not folder.is_dir():
         what = "the folder does not exist. Create it, or point TWILIO_CAMPAIGNS__INCLUDE to the include folder."
-        return [], [CampaignFileError(f"{shown_path(folder, include)}: {what}")]
+        return [], [CampaignFileError(Finding(shown_path(folder, include), None, "", what))]
     senders = read_senders(include)
     errors = [CampaignFileError(*senders.problems)] if senders.problems else []
-    by_id: dict[str, list[tuple[Path, Campaign]]] = defaultdict(list)
-    for path in _campaign_paths(folder):
+    by_id: dict[str, list[Loaded]] = defaultdict(list)
+    for path in campaign_paths(folder):
         try:
-            campaign = _load(path, include, senders)
+            loaded = _load(path, include, senders)
         except CampaignFileError as error:
             errors.append(error)
         else:
-            by_id[campaign.campaign_id].append((path, campaign))
+            by_id[loaded.campaign.campaign_id].append(loaded)
     errors += [error for found in by_id.values() if len(found) > 1 for error in _duplicates(found, include)]
-    return [found[0][1] for _, found in sorted(by_id.items()) if len(found) == 1], errors
+    return [found[0] for _, found in sorted(by_id.items()) if len(found) == 1], errors
 
 
 def find_campaign(include: Path, name: str) -> Campaign:
@@ -101,11 +122,13 @@ def find_campaign(include: Path, name: str) -> Campaign:
         if campaign.campaign_id == campaign_id:
             return campaign
     folder = include / "campaigns"
-    paths = _campaign_paths(folder) if folder.is_dir() else []
+    paths = campaign_paths(folder) if folder.is_dir() else []
     places = tuple(f"{shown_path(path, include)}:" for path in paths if path.stem == campaign_id)
     if not places:
         remedy = did_you_mean(campaign_id, (path.stem for path in paths), "`twilio-campaigns validate` lists them.")
-        raise CampaignFileError(f"{shown_path(folder, include)} has no campaign {campaign_id!r}. {remedy}")
+        raise CampaignFileError(
+            Finding(shown_path(folder, include), None, "", f"there is no campaign {campaign_id!r}. {remedy}")
+        )
     places += (f"{shown_path(include / 'senders.yaml', include)}:",)
     raise CampaignFileError(*(problem for e in errors for problem in e.problems if problem.startswith(places)))
 
@@ -123,24 +146,30 @@ def resolve_segment(segment: Segment, include: Path) -> Segment:
     return segment
 
 
-def _campaign_paths(folder: Path) -> list[Path]:
+def campaign_paths(folder: Path) -> list[Path]:
+    """Give the files of a folder that are read as campaigns."""
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.is_dir())
     return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def _duplicates(found: Iterable[tuple[Path, Campaign]], include: Path) -> list[CampaignFileError]:
+def _duplicates(found: Iterable[Loaded], include: Path) -> list[CampaignFileError]:
     # None of them is loaded: nobody can tell which one was meant, and one of them would text people.
-    shown = {shown_path(path, include): campaign.campaign_id for path, campaign in found}
+    shown = {shown_path(one.path, include): one.campaign.campaign_id for one in found}
     return [
         CampaignFileError(
-            f"{name}:1: campaign_id: {campaign_id!r} is also the id of "
-            f"{', '.join(other for other in shown if other != name)}. Rename all but one; none is loaded."
+            Finding(
+                name,
+                1,
+                "campaign_id",
+                f"{campaign_id!r} is also the id of {', '.join(other for other in shown if other != name)}. "
+                "Rename all but one; none is loaded.",
+            )
         )
         for name, campaign_id in shown.items()
     ]
 
 
-def _load(path: Path, include: Path, senders: Senders) -> Campaign:
+def _load(path: Path, include: Path, senders: Senders) -> Loaded:
     shown = shown_path(path, include)
     document = read_document(path, shown)
     problems = Problems(shown, document)
@@ -150,9 +179,12 @@ def _load(path: Path, include: Path, senders: Senders) -> Campaign:
     if isinstance(data.get("segment"), dict):
         data["segment"] = _with_query(data["segment"], include, problems)
     campaign = validate(Campaign, data, problems, _to_path)
+    if campaign is not None and not problems:
+        for key_path, message, line in mistakes_of(campaign):
+            problems.add(key_path, message, problems.line_of_text(key_path, line))
     if problems or campaign is None:
         raise problems.error()
-    return campaign
+    return Loaded(path, campaign, problems)
 
 
 def _to_path(location: KeyPath) -> KeyPath | None:

@@ -33,7 +33,8 @@ class ConfigurationError(TerminalError):
 class CampaignFileError(ConfigurationError):
     """A campaign, sender or segment file is wrong.
 
-    :param problems: one line each: ``file:line: field: what is wrong. Remedy.``
+    :param problems: one line each: ``file:line: field: what is wrong. Remedy.``; of files, each is a
+        :class:`~twilio_campaigns.domain.file_problems.Finding`.
     """
 
     def __init__(self, *problems: str) -> None:

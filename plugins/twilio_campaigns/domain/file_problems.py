@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -36,6 +36,7 @@ _MESSAGES: Final[dict[str, str]] = {
     "bool_type": "is neither true nor false. Write true or false, without quotes.",
     "greater_than": "has to be greater than {gt}. Raise it.",
     "greater_than_equal": "has to be at least {ge}. Raise it.",
+    "less_than": "has to be less than {lt}. Lower it.",
     "less_than_equal": "has to be at most {le}. Lower it.",
     "too_long": "has {actual_length} entries; {max_length} are the most. Remove some.",
     "tuple_type": _LIST,
@@ -52,6 +53,42 @@ _SPEAKS_FOR_ITSELF: Final = frozenset({"missing", "too_long", "tuple_type", "dic
 _LONGEST_QUOTE: Final = 60
 
 
+class Finding(str):
+    """One thing that is wrong with a file, as one line for people; programs read its parts.
+
+    :param file: the file as people know it.
+    :param line: counted from 1.
+    :param field: keys that lead to what is to blame, such as ``message.media_urls[0]``; may be empty.
+    :param message: what is wrong, and the remedy.
+    :param advice: whether the file works as it stands, and merely may not do what was meant.
+    """
+
+    __slots__ = ("advice", "field", "file", "line", "message")
+
+    file: str
+    line: int | None
+    field: str
+    message: str
+    advice: bool
+
+    def __new__(cls, file: str, line: int | None, field: str, message: str, *, advice: bool = False) -> Self:
+        """Write the line."""
+        place = file if line is None else f"{file}:{line}"
+        made = super().__new__(cls, ": ".join(filter(None, (place, field, message))))
+        made.file, made.line, made.field, made.message, made.advice = file, line, field, message, advice
+        return made
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, int | None, str, str], dict[str, bool]]:
+        """Survive the way between processes."""
+        return (self.file, self.line, self.field, self.message), {"advice": self.advice}
+
+    def as_json(self) -> dict[str, object]:
+        """Give its parts to a program."""
+        severity = "advice" if self.advice else "error"
+        parts = {"file": self.file, "line": self.line, "field": self.field or None, "message": self.message}
+        return {**parts, "severity": severity}
+
+
 class Problems:
     """Collects what is wrong with one file.
 
@@ -60,9 +97,9 @@ class Problems:
     """
 
     def __init__(self, shown: str, document: Document) -> None:
-        self._shown = shown
+        self.shown = shown
         self._document = document
-        self._found: list[tuple[int, str]] = []
+        self._found: list[Finding] = []
         self._blamed: set[KeyPath] = set()
         for problem in document.problems:
             self.add(problem.path, problem.message, problem.line)
@@ -77,17 +114,26 @@ class Problems:
         :param path: keys that lead to what is to blame.
         :param line: its line in the file, where it is not that of the key.
         """
-        place = f"{self._shown}:{line or self._line(path)}"
         self._blamed.add(path)
-        self._found.append((line or self._line(path), ": ".join(filter(None, (place, field_name(path), message)))))
+        self._found.append(self.finding(path, message, line))
+
+    def finding(self, path: KeyPath, message: str, line: int | None = None, *, advice: bool = False) -> Finding:
+        """Word one problem without noting it; parameters as for :meth:`add`."""
+        return Finding(self.shown, line or self._line(path), field_name(path), message, advice=advice)
+
+    def line_of_text(self, path: KeyPath, inner: int | None) -> int:
+        """Give the line of the file for a line of a text, counted from 1; of a folded text only its first is known."""
+        if inner and path in self._document.text_lines:
+            return self._document.text_lines[path] + inner - 1
+        return self._line(path)
 
     def has(self, path: KeyPath) -> bool:
         """Whether this very value is to blame for something already."""
         return path in self._blamed
 
-    def lines(self) -> list[str]:
+    def lines(self) -> list[Finding]:
         """Every problem as one line, in the order of the file."""
-        return [text for _, text in sorted(self._found, key=lambda found: found[0])]
+        return sorted(self._found, key=lambda found: found.line or 0)
 
     def error(self) -> CampaignFileError:
         """All of them as one error."""
@@ -109,10 +155,7 @@ class Problems:
             path = (*path, at)
         if self.has(path):
             return
-        line = None
-        if (inner := context.get("line")) and path in self._document.text_lines:
-            line = self._document.text_lines[path] + inner - 1
-        self.add(path, self._message(error, path), line)
+        self.add(path, self._message(error, path), self.line_of_text(path, context.get("line")))
 
     def _message(self, error: ErrorDetails, path: KeyPath) -> str:
         if error["type"] == "campaign" or error["type"] not in _MESSAGES:
@@ -160,7 +203,7 @@ def read_document(path: Path, shown: str) -> Document:
     try:
         return read_yaml(path)
     except YamlProblem as problem:
-        raise CampaignFileError(f"{shown}:{problem.line}: {problem.message}") from None
+        raise CampaignFileError(Finding(shown, problem.line, "", problem.message)) from None
 
 
 def field_name(path: KeyPath) -> str:
@@ -198,13 +241,19 @@ def remove_unknown_keys(
     kept = {}
     for key, value in data.items():
         if key not in known:
-            remedy = did_you_mean(key, sorted(known), f"Remove it; known are {', '.join(sorted(known))}.")
-            problems.add((*path, key), f"the key is not known. {remedy}")
+            problems.add((*path, key), f"the key is not known{_where_it_belongs(key, known, below)}")
         elif key in below and isinstance(value, dict):
             kept[key] = remove_unknown_keys(value, below[key], problems, path=(*path, key))
         else:
             kept[key] = value
     return kept
+
+
+def _where_it_belongs(key: str, known: Iterable[str], below: Mapping[str, Kinds]) -> str:
+    for section, kinds in below.items():
+        if any(key in kind.model_fields for kind in kinds):
+            return f" here. Move it below {section}."
+    return ". " + did_you_mean(key, sorted(known), f"Remove it; known are {', '.join(sorted(known))}.")
 
 
 def validate(

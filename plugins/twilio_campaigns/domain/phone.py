@@ -73,17 +73,31 @@ def parse_phone(raw: object, default_region: str | None) -> Phone:
         number = phonenumbers.parse(text, default_region)
     except NumberParseException:
         reason = "it has no country code" if default_region is None and not text.startswith("+") else "it is no number"
-        raise InvalidNumberError(f"{masked(text)}: {reason}") from None
+        raise InvalidNumberError(f"{_masked(text)}: {reason}") from None
     country = phonenumbers.region_code_for_number(number)
     kind = phonenumbers.number_type(number) if country else PhoneNumberType.UNKNOWN
     if country is None or country == "001" or kind == PhoneNumberType.UNKNOWN:
-        raise InvalidNumberError(f"{masked(text)}: no numbering plan has it")
+        raise InvalidNumberError(f"{_masked(text)}: no numbering plan has it")
     return Phone(
         phonenumbers.format_number(number, PhoneNumberFormat.E164),
         country,
         _time_zone(number),
         kind not in _NOT_MOBILE,
     )
+
+
+def mask_number(number: str | None) -> str | None:
+    """Show no more of a number than its country code and its last two digits: ``+1…00``.
+
+    :param number: E.164, or whatever a segment gave for one.
+    """
+    if number is None:
+        return None
+    try:
+        code = f"+{phonenumbers.parse(number).country_code}"
+    except NumberParseException:
+        code = ""
+    return f"{code}{_masked(number)}"
 
 
 def _cleaned(raw: object) -> str:
@@ -95,12 +109,11 @@ def _cleaned(raw: object) -> str:
     if not text:
         raise InvalidNumberError("it is empty")
     if not _DIGITS.fullmatch(text):
-        raise InvalidNumberError(f"{masked(text)}: it has letters or signs that belong into no number")
+        raise InvalidNumberError(f"{_masked(text)}: it has letters or signs that belong into no number")
     return text
 
 
-def masked(text: str) -> str:
-    """Show of a number what tells it from others to whoever knows it: its last two digits."""
+def _masked(text: str) -> str:
     return f"…{''.join(filter(str.isalnum, text[-_SHOWN:]))}" if len(text) > 2 * _SHOWN else "…"
 
 

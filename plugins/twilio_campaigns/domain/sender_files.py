@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twilio_campaigns.domain.campaign_advice import advice_on_senders
 from twilio_campaigns.domain.exceptions import CampaignFileError
 from twilio_campaigns.domain.file_problems import (
     Problems,
@@ -19,6 +20,7 @@ from twilio_campaigns.domain.sender import SenderProfile
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from twilio_campaigns.domain.file_problems import Finding
     from twilio_campaigns.domain.yaml_lines import KeyPath
 
 
@@ -31,6 +33,7 @@ class Senders:
     :param broken: names of the others.
     :param problems: what is wrong, one line each.
     :param readable: whether the file could be read at all.
+    :param advice: what works and may not do what was meant.
     """
 
     shown: str
@@ -38,6 +41,7 @@ class Senders:
     broken: frozenset[str]
     problems: tuple[str, ...]
     readable: bool = True
+    advice: tuple[Finding, ...] = ()
 
     def resolve(self, name: object, problems: Problems) -> SenderProfile | None:
         """Find the profile that a campaign names, or note why there is none.
@@ -88,7 +92,8 @@ def read_senders(include: Path) -> Senders:
     problems = Problems(shown, document)
     profiles = {name: _sender(name, data, problems) for name, data in document.data.items()}
     good = {name: profile for name, profile in profiles.items() if profile is not None}
-    return Senders(shown, good, frozenset(profiles.keys() - good.keys()), tuple(problems.lines()))
+    advice = tuple(problems.finding(path, what, advice=True) for path, what, _ in advice_on_senders(good))
+    return Senders(shown, good, frozenset(profiles.keys() - good.keys()), tuple(problems.lines()), advice=advice)
 
 
 def _sender(name: str, data: object, problems: Problems) -> SenderProfile | None:

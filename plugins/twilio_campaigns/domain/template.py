@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from numbers import Number
 from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError, nodes
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -167,6 +167,31 @@ def check_template(source: str) -> None:
     :raises TemplateError: with the line.
     """
     _compile(source)
+
+
+def always_written(source: str) -> str:
+    """Give the text that stands in every message of a template, whatever the row."""
+    tree = _ENVIRONMENT.parse(source)
+    printed = (node for output in tree.body if isinstance(output, nodes.Output) for node in output.nodes)
+    return "".join(node.data for node in printed if isinstance(node, nodes.TemplateData)).rstrip("\r\n")
+
+
+def needed_variables(source: str) -> dict[str, int]:
+    """Give the variables that a template cannot do without, each with its first line.
+
+    A variable is not needed if the template says what becomes of it where it is missing: ``default``, ``is defined``.
+    """
+    tree = _ENVIRONMENT.parse(source)
+    given = meta.find_undeclared_variables(tree)
+    for kind, names in ((nodes.Filter, ("default", "d")), (nodes.Test, ("defined", "undefined"))):
+        for used in tree.find_all(kind):
+            if used.name in names and isinstance(used.node, nodes.Name):
+                given.discard(used.node.name)
+    lines: dict[str, int] = {}
+    for name in tree.find_all(nodes.Name):
+        if name.name in given:
+            lines[name.name] = min(name.lineno, lines.get(name.name, name.lineno))
+    return lines
 
 
 def _compile(source: str) -> Template:

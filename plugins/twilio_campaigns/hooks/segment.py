@@ -8,7 +8,6 @@ database, in pandas or in a file is ``None``.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
@@ -21,8 +20,8 @@ from sqlalchemy.pool import NullPool
 
 from twilio_campaigns.domain.campaign_files import resolve_segment
 from twilio_campaigns.domain.exceptions import AudienceError, TransientError
-from twilio_campaigns.domain.segment import FileSegment, SqlSegment, leads_out
-from twilio_campaigns.hooks.segment_files import Table, open_csv, open_parquet
+from twilio_campaigns.domain.segment import FileSegment, SqlSegment
+from twilio_campaigns.hooks.segment_files import Table, check_columns, open_data_file
 from twilio_campaigns.hooks.warehouse import check_extra
 from twilio_campaigns.warehouse.connection import is_wrong_setting
 
@@ -55,7 +54,7 @@ def read_segment(
     :raises CampaignFileError: the file of a query cannot be read.
     """
     with _open(segment, include, chunk_rows) as table:
-        _check_columns(table, segment)
+        check_columns(table, segment)
         for rows in table.chunks:
             if rows:
                 yield _records(table.columns, rows)
@@ -65,21 +64,7 @@ def _open(segment: SqlSegment | FileSegment, include: Path, chunk_rows: int) -> 
     segment = resolve_segment(segment, include)
     if isinstance(segment, SqlSegment):
         return _open_query(segment, chunk_rows)
-    path = include / segment.file
-    _check_file(path, segment.file, include)
-    open_file = open_csv if path.suffix.lower() == ".csv" else open_parquet
-    return open_file(path, segment.file, chunk_rows)
-
-
-def _check_file(path: Path, name: str, include: Path) -> None:
-    if leads_out(path, include):
-        raise AudienceError(f"{name} is a link out of the include folder. Put the file itself there.")
-    try:
-        path.open("rb").close()
-    except (FileNotFoundError, IsADirectoryError):
-        raise AudienceError(f"{name} does not exist below {include.name}/. Put the file there.") from None
-    except OSError as error:
-        raise AudienceError(f"{name} cannot be read: {error.strerror}. Check it and its rights.") from None
+    return open_data_file(segment, include, chunk_rows)
 
 
 @contextmanager
@@ -142,7 +127,7 @@ def _reason(error: SQLAlchemyError) -> str:
 
 
 def _engine(connection_id: str) -> Engine:
-    hook = _hook(connection_id)
+    hook = connection_of(connection_id)
     options: dict[str, Any] = {"poolclass": NullPool}
     if getattr(hook, "dialect_name", None) == "postgresql":
         # The hook's URL leaves out the extras of the connection, such as sslmode; its own connections do not.
@@ -185,7 +170,11 @@ def _lenient_loader(strict: type[AnyLoader]) -> type[Loader]:
     return Lenient
 
 
-def _hook(connection_id: str) -> DbApiHook:
+def connection_of(connection_id: str) -> DbApiHook:
+    """Find the hook of a segment's connection, without connecting.
+
+    :raises AudienceError: there is no such connection, or it is no SQL database.
+    """
     try:
         connection = BaseHook.get_connection(connection_id)
         check_extra(connection)
@@ -202,25 +191,6 @@ def _hook(connection_id: str) -> DbApiHook:
             f"Airflow connection {connection_id!r} is not an SQL database. Name one that is, or use a file."
         )
     return cast("DbApiHook", hook)
-
-
-def _check_columns(table: Table, segment: SqlSegment | FileSegment) -> None:
-    twice = sorted({column for column in table.columns if table.columns.count(column) > 1})
-    if twice:
-        raise AudienceError(f"{table.name} has column {twice[0]!r} twice. Give each column a name of its own.")
-    for column in (segment.customer_id_column, segment.phone_column):
-        if column not in table.columns:
-            close = get_close_matches(column, table.columns, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            raise AudienceError(
-                f"{table.name} has no column {column!r}. {hint}It has {', '.join(table.columns)}. "
-                "Rename it, or set customer_id_column and phone_column of the campaign's segment."
-            )
-        if column in table.rounded:
-            raise AudienceError(
-                f"{table.name} gives column {column!r} as 32-bit floats, which keep 7 digits: the numbers would be "
-                "other people's. Write them as text."
-            )
 
 
 def _records(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[dict[str, object]]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.exceptions import AudienceError
+from twilio_campaigns.domain.segment import leads_out
 
 if TYPE_CHECKING:
     from _csv import Reader
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pyarrow import Array, Scalar
+
+    from twilio_campaigns.domain.segment import FileSegment, SqlSegment
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -34,6 +39,52 @@ class Table:
     columns: list[str]
     chunks: Iterable[Sequence[Sequence[object]]]
     rounded: frozenset[str] = frozenset()
+
+
+def open_data_file(segment: FileSegment, include: Path, chunk_rows: int) -> AbstractContextManager[Table]:
+    """Open a segment that is a file.
+
+    :param include: the folder below which it is.
+    :raises AudienceError: naming what is wrong with the file, and its line where that is known.
+    """
+    path = include / segment.file
+    _check_file(path, segment.file, include)
+    open_file = open_csv if path.suffix.lower() == ".csv" else open_parquet
+    return open_file(path, segment.file, chunk_rows)
+
+
+def check_columns(table: Table, segment: SqlSegment | FileSegment) -> None:
+    """Make sure that a segment has what every segment needs: columns with ids and numbers.
+
+    :raises AudienceError: naming what is missing, and what it has instead.
+    """
+    twice = sorted({column for column in table.columns if table.columns.count(column) > 1})
+    if twice:
+        raise AudienceError(f"{table.name} has column {twice[0]!r} twice. Give each column a name of its own.")
+    for column in (segment.customer_id_column, segment.phone_column):
+        if column not in table.columns:
+            close = get_close_matches(column, table.columns, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise AudienceError(
+                f"{table.name} has no column {column!r}. {hint}It has {', '.join(table.columns)}. "
+                "Rename it, or set customer_id_column and phone_column of the campaign's segment."
+            )
+        if column in table.rounded:
+            raise AudienceError(
+                f"{table.name} gives column {column!r} as 32-bit floats, which keep 7 digits: the numbers would be "
+                "other people's. Write them as text."
+            )
+
+
+def _check_file(path: Path, name: str, include: Path) -> None:
+    if leads_out(path, include):
+        raise AudienceError(f"{name} is a link out of the include folder. Put the file itself there.")
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, IsADirectoryError):
+        raise AudienceError(f"{name} does not exist below {include.name}/. Put the file there.") from None
+    except OSError as error:
+        raise AudienceError(f"{name} cannot be read: {error.strerror}. Check it and its rights.") from None
 
 
 @contextmanager

@@ -18,6 +18,14 @@ select run_key, campaign_id, dag_id, dag_run_id, state, spec, audience_rows, sta
 from campaign_runs where run_key = %s
 """
 
+# One that may still send goes before one that is over: that is the one which somebody wants to stop.
+_OF_CAMPAIGN: Final = """
+select run_key from campaign_runs
+where campaign_id = %s
+order by state in ('freezing', 'sending', 'paused') desc, created_at desc, run_key desc
+limit 1
+"""
+
 _FINISH: Final = """
 update campaign_runs as r
 set state = 'done', finished_at = now()
@@ -150,6 +158,12 @@ class RunStore:
         with self._warehouse.transaction() as connection:
             row = connection.execute(_RUN, (run_key,)).fetchone()
         return RunRecord(**{**row, "state": RunState(row["state"])}) if row else None
+
+    def of_campaign(self, campaign_id: str) -> str | None:
+        """Give the campaign's latest run, one that may still send first; `None` if it has none."""
+        with self._warehouse.transaction() as connection:
+            row = connection.execute(_OF_CAMPAIGN, (campaign_id,)).fetchone()
+        return row["run_key"] if row else None
 
     def finish(self, run_key: str) -> bool:
         """Mark the run `done` if no row of it is left; tell whether this call did it."""

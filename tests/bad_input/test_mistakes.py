@@ -1,0 +1,108 @@
+"""Every mistake of the table is found, at its place, with what is wrong and what to do, and nothing else is said."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bad_input.checks import assert_clear
+from bad_input.mistakes import FILES, Mistake, mistakes
+from twilio_campaigns.cli import app
+
+MISTAKES = mistakes()
+
+
+def validate(include, *words):
+    return CliRunner().invoke(app, ["validate", "--include", str(include), *words])
+
+
+@pytest.fixture
+def include(tmp_path):
+    return tmp_path / "include"
+
+
+@pytest.mark.parametrize("mistake", [pytest.param(mistake, id=mistake.title) for mistake in MISTAKES])
+def test_it_is_found_and_nothing_else(include, mistake):
+    mistake.write(include)
+    result = validate(include)
+    lines = [line for line in result.stderr.splitlines() if line.startswith(f"include/{mistake.at}: ")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith(f"include/{mistake.at}: {mistake.says[0]}")
+    for part in mistake.says:
+        assert part in lines[0]
+    assert result.exit_code == (0 if mistake.advice else 1)
+    assert_clear(lines[0].replace("2025550", ""))
+    others = set(result.stderr.splitlines()) - set(lines)
+    # The broken senders.yaml and the other one of two same names are named as well.
+    assert all(line.startswith("include/campaigns/spring.yaml:1: ") for line in others), others
+    assert bool(others) <= (mistake.at.startswith("senders.yaml") or "eu/" in mistake.at)
+
+
+def test_there_are_enough_of_them_and_each_is_one_of_a_kind():
+    assert len(MISTAKES) >= 60
+    assert len({mistake.title for mistake in MISTAKES}) == len(MISTAKES)
+    assert len({mistake.says for mistake in MISTAKES}) == len(MISTAKES)
+
+
+def test_the_good_files_are_good(include):
+    Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
+    result = validate(include)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "spring: ok\n", "")
+    assert set(FILES) == {path.relative_to(include).as_posix() for path in include.rglob("*") if path.is_file()}
+
+
+class TestTheCommand:
+    def test_json_gives_the_parts(self, include):
+        next(mistake for mistake in MISTAKES if mistake.title == "A time zone that is none").write(include)
+        result = validate(include, "--format", "json")
+        assert (result.exit_code, result.stderr) == (1, "")
+        assert json.loads(result.stdout) == {
+            "campaigns": [],
+            "problems": [
+                {
+                    "file": "include/campaigns/spring.yaml",
+                    "line": 9,
+                    "field": "timezone",
+                    "message": "'Europe/Berlim' is not an IANA time zone. Did you mean 'Europe/Berlin'?",
+                    "severity": "error",
+                }
+            ],
+        }
+
+    def test_advice_is_an_error_to_whoever_is_strict(self, include):
+        next(mistake for mistake in MISTAKES if mistake.title == "Texts in the night").write(include)
+        lenient, strict = validate(include), validate(include, "--strict")
+        assert (lenient.exit_code, lenient.stdout) == (0, "spring: ok\n")
+        assert (strict.exit_code, strict.stdout) == (1, "")
+        assert lenient.stderr == strict.stderr
+
+    def test_a_file_that_another_job_writes_later_may_be_missing(self, include):
+        Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
+        (include / "segments" / "vip.csv").unlink()
+        assert "use --no-data" in validate(include).stderr
+        assert validate(include, "--no-data").exit_code == 0
+
+    def test_connections_are_looked_for_where_somebody_asks(self, include, connect_twilio):
+        Mistake("", "", "  query: select 1", "campaigns/spring.yaml", (), old="  file: segments/vip.csv").write(include)
+        result = validate(include, "--connections")
+        assert result.exit_code == 1
+        one, other = sorted(result.stderr.splitlines())
+        assert one.startswith("include/campaigns/spring.yaml:1: connection: ")
+        assert "twilio_default" in one
+        assert other.startswith("include/campaigns/spring.yaml:2: segment.connection: ")
+        assert "warehouse_default" in other
+        connect_twilio("http://127.0.0.1:1")
+        assert len(validate(include, "--connections").stderr.splitlines()) == 1
+
+    def test_nothing_waits_for_airflow(self, include):
+        import subprocess
+        import sys
+
+        Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
+        script = (
+            "import sys; from typer.testing import CliRunner; from twilio_campaigns.cli import app; "
+            f"print(CliRunner().invoke(app, ['validate', '--include', {str(include)!r}]).stdout); "
+            "print('heavy:', sorted({'airflow', 'sqlalchemy', 'twilio'} & set(sys.modules)))"
+        )
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        assert said == "spring: ok\n\nheavy: []\n"
