@@ -211,17 +211,6 @@ class TestSteering:
         assert row["state_changed_by"]
         assert row["resumed_at"] is not None
 
-    def test_a_campaigns_name_means_its_latest_run_that_may_still_send(self, frozen, query, database_url):
-        query(
-            "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state, created_at) "
-            "values ('spring/later', 'spring', 'd', 'r', 'done', now() + interval '1 hour')"
-        )
-        result = invoke("stop", "spring", "--format", "json", "--database-url", database_url)
-        said = json.loads(result.stdout)
-        assert (said["run_key"], said["state"]) == (frozen, "stopped")
-        assert f"Run {frozen} was stopped." in said["message"]
-        assert "Run spring/later is done already." in invoke("stop", "spring", "--database-url", database_url).stdout
-
     @pytest.mark.parametrize(
         ("action", "state", "changed", "then", "exit_code"),
         [
@@ -242,9 +231,20 @@ class TestSteering:
         query("update campaign_runs set state = %s", state)
         result = invoke(action, frozen.partition("/")[0], "--format", "json", "--database-url", database_url)
         told = json.loads(result.stdout)
-        assert frozen in told.pop("message")
+        assert frozen in told.pop("said")
         assert told == {"action": action, "run_key": frozen, "changed": changed, "state": then}
         assert result.exit_code == exit_code
+
+    def test_a_campaigns_name_means_its_latest_run_that_may_still_send(self, frozen, query, database_url):
+        query(
+            "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state, created_at) "
+            "values ('spring/later', 'spring', 'd', 'r', 'done', now() + interval '1 hour')"
+        )
+        result = invoke("stop", "spring", "--format", "json", "--database-url", database_url)
+        said = json.loads(result.stdout)
+        assert (said["run_key"], said["state"]) == (frozen, "stopped")
+        assert f"Run {frozen} was stopped." in said["said"]
+        assert "Run spring/later is done already." in invoke("stop", "spring", "--database-url", database_url).stdout
 
     def test_what_came_too_late_is_sent_on_purpose(self, frozen, query, database_url):
         query("update messages set send_before = now(), send_state = 'too_late'")

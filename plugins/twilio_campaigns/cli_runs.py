@@ -110,7 +110,7 @@ def _steer(action: str, name: str, output: Format, database_url: str | None, act
         said = act(steering)
         state, changed = steering.state, steering.changed
     if output is Format.JSON:
-        print_json({"action": action, "run_key": run_key, "changed": changed, "state": state, "message": said})
+        print_json({"action": action, "run_key": run_key, "changed": changed, "state": state, "said": said})
     else:
         out.print(said, markup=False)
     if not changed and state not in _AS_ASKED[action]:

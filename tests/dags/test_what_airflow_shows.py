@@ -1,6 +1,7 @@
 """What people and other DAGs see of our tasks: links, tables in logs, asset events, texts about failures."""
 
 import re
+from ast import literal_eval
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -99,13 +100,11 @@ class TestAssets:
         assert {name: (run["run_type"], run["state"]) for name, run in runs.items()} == dict.fromkeys(
             consumers, ("asset_triggered", "success")
         )
-        # A DAG's first run sees the events of other tests, too.
-        sums = airflow.ask("events", name=campaign_asset("spring_sale").name)
-        assert runs["after_spring_sale"]["xcoms"] == [
-            str({"runs": [e["run_key"] for e in sums], "texted": sum(e["enqueued"] for e in sums)})
-        ]
-        days = airflow.ask("events", name=reconciled_days().name)
-        assert runs["after_each_reconciled_day"]["xcoms"] == [str({e["day"]: e["price"] for e in days})]
+        # A DAG's first run sees the events of earlier tests, too, in no order.
+        (summed,), (booked,) = (map(literal_eval, runs[name]["xcoms"]) for name in consumers)
+        assert sent["run_key"] in summed["runs"]
+        assert summed["texted"] >= enqueued
+        assert day["day"] in booked
 
         # A report that is made again tells what is known by then.
         site.run("campaign__spring_sale", now)
