@@ -80,14 +80,22 @@ returning m.run_key, m.settled_at = now() as is_settled
     gives="count(*) filter (where is_settled)",
 )
 
-# Parts become known after the first events were written; under the row's lock nobody else touches its events.
+# Parts become known after the first events were written. Clicks and replies are written without the message's lock: the
+# order is that of all who lock events.
 _SPREAD_PARTS: Final = """
+with unlike as (
+    select e.message_key, e.event_id, m.number_of_message_parts
+    from messages as m
+    join campaign_events as e on e.message_key = m.message_key
+    where m.message_key = any(%(keys)s) and e.status <> 'incoming_message'
+      and e.number_of_message_parts is distinct from m.number_of_message_parts
+    order by e.message_key, e.event_id
+    for update of e
+)
 update campaign_events as e
-set number_of_message_parts = m.number_of_message_parts
-from messages as m
-where m.message_key = any(%s) and e.message_key = m.message_key
-  and e.status <> 'incoming_message'
-  and e.number_of_message_parts is distinct from m.number_of_message_parts
+set number_of_message_parts = u.number_of_message_parts
+from unlike as u
+where e.message_key = u.message_key and e.event_id = u.event_id and e.message_key = any(%(keys)s)
 """
 
 _SETTLE: Final = marking(
@@ -257,7 +265,7 @@ def _write_news(
         rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
     ]
     if recounted:
-        written += connection.execute(_SPREAD_PARTS, (recounted,)).rowcount
+        written += connection.execute(_SPREAD_PARTS, {"keys": recounted}).rowcount
     news = Counter(str(status) for sid in changed if (status := after[sid].status) != before[sid].status)
     return Applied(changed=len(changed), events=written, settled=settled, news=news)
 

@@ -43,17 +43,25 @@ join campaign_runs as r on r.run_key = m.run_key
 where m.message_key = any(%s) and m.sid_source = 'callback' and m.status in ('failed', 'rejected')
 """  # noqa: S608 - built of constants
 
-# What events repeat of the row; under its lock nobody else touches them.
+# What events repeat of the row. Clicks and replies are written without its lock: the order is everybody's.
 _ALIGN: Final = """
+with unlike as (
+    select e.message_key, e.event_id, m.tracked_on,
+           case when e.status = 'incoming_message' then e.number_of_message_parts
+                else m.number_of_message_parts end as number_of_message_parts
+    from messages as m
+    join campaign_events as e on e.message_key = m.message_key
+    where m.message_key = any(%(keys)s)
+      and (e.tracked_on is distinct from m.tracked_on
+           or (e.status <> 'incoming_message'
+               and e.number_of_message_parts is distinct from m.number_of_message_parts))
+    order by e.message_key, e.event_id
+    for update of e
+)
 update campaign_events as e
-set tracked_on = m.tracked_on,
-    number_of_message_parts = case when e.status = 'incoming_message' then e.number_of_message_parts
-                                   else m.number_of_message_parts end
-from messages as m
-where m.message_key = any(%s) and e.message_key = m.message_key
-  and (e.tracked_on is distinct from m.tracked_on
-       or (e.status <> 'incoming_message'
-           and e.number_of_message_parts is distinct from m.number_of_message_parts))
+set tracked_on = u.tracked_on, number_of_message_parts = u.number_of_message_parts
+from unlike as u
+where e.message_key = u.message_key and e.event_id = u.event_id and e.message_key = any(%(keys)s)
 """
 
 
@@ -83,6 +91,6 @@ def date_by_twilio(connection: Connection, dated: Mapping[UUID, Observation], *,
     connection.execute(cast("Any", _DATE), {"rows": rows, "sid_source": sid_source})
     # Of what the observation proves only that it was enqueued: the rest is for whoever applies it.
     written = write_events(connection, [draft for key, seen in dated.items() for draft in drafts_of(key, seen)[:1]])
-    written += connection.execute(_ALIGN, (list(dated),)).rowcount
+    written += connection.execute(_ALIGN, {"keys": list(dated)}).rowcount
     write_suppressions(connection, (), moved)
     return written

@@ -87,11 +87,6 @@ class Reports:
         )
 
 
-def exclusions(warehouse: Warehouse, run_key: str) -> dict[str, int]:
-    """Count the rows of a run's audience that are not texted, by reason, the most frequent first."""
-    return {row["skip_reason"]: row["rows"] for row in Reports(warehouse).report(run_key).exclusions}
-
-
 def _status(run: RunRow) -> dict[str, Any]:
     counts = asdict(run.counts)
     figures = ("planned", "excluded", "waiting", "unknown", "enqueued", "enqueue_failed", "delivered", "failed")
