@@ -110,7 +110,16 @@ class TestPrivacy:
         )
         for statement in filter(str.strip, statements(self.PAGE, "Retention").split(";")):
             query(statement)
-        assert query("select run_key from campaign_runs") == [{"run_key": run("young").run_key}]
+        young = run("young").run_key
+        kept = query(
+            "select c.relname from pg_class as c join pg_attribute as a on a.attrelid = c.oid and attname = 'run_key' "
+            "where relnamespace = 'messaging'::regnamespace and relkind = 'r' and relname not in ('summary_marks', "
+            "'stray_messages', 'sender_shares') order by 1"
+        )
+        assert len(kept) > 9
+        for table in kept:
+            assert query(f"select * from {table['relname']} where run_key <> '{young}'") == []
+        assert query("select run_key from campaign_runs") == [{"run_key": young}]
         assert query("select count(*) as n from messages") == [{"n": 2}]
         assert query("select count(*) as n from campaign_events") == [{"n": 0}]
 
