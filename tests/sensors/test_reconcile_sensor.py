@@ -153,7 +153,7 @@ class TestPastDay:
         assert passes(query) == [{"day": PAST_DAY, "full_read": False, "complete": True}]
 
     def test_a_day_that_is_long_over_ends_whatever_is_left(self, messages_of, query):
-        messages_of(GIVEN_UP_DAY)
+        messages_of(GIVEN_UP_DAY, others=[SILENT])
         query("update messages set provider_status = null, settled_at = null")
         query("update messages set tracking_closes_at = now() + interval '1 day'")
         sensor().execute(run_of(GIVEN_UP_DAY))
@@ -167,7 +167,7 @@ class TestDeferral:
 
     def test_a_long_pause_is_left_to_the_triggerer(self, messages_of, query):
         today = datetime.now(UTC)
-        messages_of(today.date())
+        messages_of(today.date(), others=[SILENT])
         with pytest.raises(TaskDeferred) as deferred:
             sensor().execute(run_of(today.date()))
         left = deferred.value
@@ -179,7 +179,7 @@ class TestDeferral:
     def test_what_is_a_long_pause_can_be_set(self, messages_of, query, configure):
         """Twenty seconds would be waited in place otherwise."""
         configure(MIN_WAIT="5s", WAIT_IN_PLACE="1s")
-        messages_of(PAST_DAY)
+        messages_of(PAST_DAY, others=[SILENT])
         query("update messages set tracking_closes_at = now() + interval '20 seconds'")
         with pytest.raises(TaskDeferred) as deferred:
             sensor().execute(run_of(PAST_DAY))
@@ -188,7 +188,7 @@ class TestDeferral:
 
     def test_what_it_asked_for_can_be_resumed(self, messages_of, query):
         today = datetime.now(UTC).date()
-        messages_of(today)
+        messages_of(today, others=[SILENT])
         with pytest.raises(TaskDeferred) as deferred:
             sensor().execute(run_of(today))
         left = deferred.value

@@ -27,7 +27,7 @@ def test_it_serves_until_it_is_told_to_stop(database_url, query, claimed, accept
         [*command, "--database-url", database_url], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             wait_for(client)
             post = status(sid, "delivered")
             assert post.altered(path="/twilio/status").to(client).status_code == 204
