@@ -16,6 +16,7 @@ from twilio_campaigns.domain.exceptions import TransientError, TwilioRejectedErr
 from twilio_campaigns.domain.message import OutgoingMessage
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.send import BatchSender
+from twilio_campaigns.engine.steer import RunSteering
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.outcome import Outcome, OutcomeKind
 from twilio_campaigns.warehouse.ledger import Ledger
@@ -194,6 +195,32 @@ def test_stop_takes_effect_before_the_next_chunk(warehouse, query, simulator):
     assert "claimed" not in states(query)
 
 
+@pytest.mark.parametrize("steer", [RunSteering.pause, RunSteering.stop])
+def test_who_pauses_or_stops_a_run_does_not_wait_for_what_is_claimed(warehouse, query, simulator, monkeypatch, steer):
+    monkeypatch.setattr("twilio_campaigns.engine.send.WATCH_EVERY", 0.2)
+    monkeypatch.setattr("twilio_campaigns.engine.send.CHUNK_SECONDS", 10.0)
+    of = campaign(sender=sender(parts_per_second=30.0))
+    freeze(warehouse, people(600), of=of)
+    begun = when_under_way(10, monkeypatch)
+
+    async def work():
+        async with TwilioGateway(simulator.settings()) as twilio:
+            batch = BatchSender(warehouse, twilio, of, Settings())
+            sending = asyncio.ensure_future(batch.send(run().run_key, 1))
+            await begun.wait()
+            await asyncio.to_thread(steer, RunSteering(warehouse, run().run_key, "somebody"))
+            steered = query("select count(*) filter (where send_state = 'claimed') as claimed from messages")[0]
+            await sending
+            return batch, steered["claimed"]
+
+    batch, claimed = asyncio.run(work())
+    assert claimed >= 300
+    assert batch.tally.accepted < claimed / 2
+    assert not batch.stopped
+    assert states(query) == {"accepted": batch.tally.accepted, "planned": 600 - batch.tally.accepted}
+    assert len(simulator.truth()) == batch.tally.accepted
+
+
 def test_a_killed_try_leaves_no_claim_behind(warehouse, query, simulator, monkeypatch):
     of = campaign(sender=sender(parts_per_second=50.0))
     freeze(warehouse, people(200), of=of)
@@ -264,19 +291,26 @@ def test_rows_that_wait_for_their_turn_when_the_task_is_killed_stay_planned(ware
 
 def killed_with(under_way, patch):
     """Kill the batch when so many of its requests are under way, however slow the machine is."""
-    begun, reached, create, kept = count(1), asyncio.Event(), TwilioGateway.create, set()
+    begun, kept = when_under_way(under_way, patch), set()
+
+    async def kill(batch):
+        await begun.wait()
+        batch.kill()
+
+    return lambda batch: kept.add(asyncio.ensure_future(kill(batch)))
+
+
+def when_under_way(requests, patch):
+    """Give an event that is set when so many requests were begun."""
+    begun, reached, create = count(1), asyncio.Event(), TwilioGateway.create
 
     async def watched(self, message, **options):
-        if next(begun) == under_way:
+        if next(begun) == requests:
             reached.set()
         return await create(self, message, **options)
 
-    async def kill(batch):
-        await reached.wait()
-        batch.kill()
-
     patch.setattr(TwilioGateway, "create", watched)
-    return lambda batch: kept.add(asyncio.ensure_future(kill(batch)))
+    return reached
 
 
 def test_a_warehouse_that_is_away_while_capacity_is_reserved_leaves_nobody_claimed(

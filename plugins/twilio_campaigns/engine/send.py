@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -46,6 +47,8 @@ MAX_CHUNK: Final = 1000
 CHUNK_SECONDS: Final = 2.0
 #: Chunks that are claimed and not yet recorded.
 CHUNKS_AT_ONCE: Final = 3
+#: Seconds between two looks whether the run may still be sent.
+WATCH_EVERY: Final = 1.0
 #: Seconds between two lines of progress in the log.
 PROGRESS_EVERY: Final = 10.0
 #: Seconds for which answers are awaited after SIGTERM; Airflow kills the task after 5.
@@ -102,7 +105,7 @@ class BatchSender:
         self._width = Permits(width)
         self._spacing = Spacing(width, clock)
         self._ranks = count()
-        self._stopping = asyncio.Event()
+        self._stopping, self._is_told = asyncio.Event(), False
         self._killed_at: float | None = None
         self._failure: TwilioCampaignsError | None = None
         self._lessons = Lessons(self._throughput, campaign)
@@ -111,6 +114,10 @@ class BatchSender:
 
     def stop(self) -> None:
         """Claim and post nothing more; what is under way is still recorded. Call it within the loop's thread."""
+        self._is_told = True
+        self._halt()
+
+    def _halt(self) -> None:
         self._stopping.set()
         # Whoever waits for one of the requests under way to end looks up and finds that it is over.
         for _ in range(CHUNKS_AT_ONCE):
@@ -123,8 +130,8 @@ class BatchSender:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody asked to stop before the batch was through."""
-        return self._stopping.is_set()
+        """Whether :meth:`stop` was called before the batch was through; not whether the run was paused or stopped."""
+        return self._is_told
 
     async def send(self, run_key: str, batch_no: int) -> Progress:
         """Send until nothing of the batch is left to claim; give the batch's state then.
@@ -145,6 +152,7 @@ class BatchSender:
         public_url = self._twilio.settings.public_url
         self._callbacks = StatusCallbackUrls(public_url) if public_url else None
         in_flight: set[asyncio.Task[None]] = set()
+        watch = asyncio.create_task(self._watch(run_key))
         try:
             while not self._stopping.is_set():
                 in_flight = await self._make_room(in_flight)
@@ -166,12 +174,26 @@ class BatchSender:
                     await is_reserved.wait()
         finally:
             await self._drain(in_flight)
+            watch.cancel()
         if self._failure is not None:
             await asyncio.to_thread(self._lessons.tell_run, self._runs, run_key, self._failure)
             raise self._failure
         if not self.stopped:
             await asyncio.to_thread(self._summaries.keep)
         return await asyncio.to_thread(self._ledger.progress, run_key, batch_no)
+
+    async def _watch(self, run_key: str) -> None:
+        """Give back what is claimed and not posted yet as soon as somebody pauses or stops the run.
+
+        The claim itself looks, too; but tasks that share a sender hold chunks for longer than people want to wait.
+        """
+        may_be_sent = True
+        while may_be_sent:
+            await asyncio.sleep(WATCH_EVERY)
+            with suppress(TransientError):
+                may_be_sent = await asyncio.to_thread(self._runs.is_sent, run_key)
+        log.info("Run %s may not be sent any more: what was claimed and not posted stays planned.", run_key)
+        self._halt()
 
     async def _tell_progress(self, run_key: str, batch_no: int) -> None:
         elapsed = self._clock() - self._told_at
@@ -293,7 +315,7 @@ class BatchSender:
         failure = self._lessons.learn(outcome)
         if failure is not None:
             self._failure = self._failure or failure
-            self.stop()
+            self._halt()
         await self._lessons.slow_down(outcome)
 
     async def _record(self, chunk: Chunk) -> None:

@@ -50,8 +50,8 @@ class RunSteering:
         self.changed = self._runs.resume(self._run_key, self._by)
         if self.changed:
             return (
-                f"Run {self._run_key} goes on: task `resolve_unknown` of DAG run {run.dag_run_id} sends the rest. If "
-                "that task has ended, clear it."
+                f"Run {self._run_key} goes on: task `resolve_unknown` of DAG run {run.dag_run_id} sends the rest. "
+                "Where it waits, it begins within two minutes (setting PAUSED_WAIT); where it has ended, clear it."
             )
         return self._unchanged()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.status import RunState
+from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.marking import mark_run
 
 if TYPE_CHECKING:
@@ -159,6 +160,11 @@ class RunStore:
         with self._warehouse.transaction() as connection:
             row = connection.execute(_RUN, (run_key,)).fetchone()
         return RunRecord(**{**row, "state": RunState(row["state"])}) if row else None
+
+    def is_sent(self, run_key: str) -> bool:
+        """Whether messages of the run may leave now; nobody paused, stopped or finished it."""
+        with self._warehouse.transaction() as connection:
+            return bool(scalar(connection, "select state = 'sending' from campaign_runs where run_key = %s", run_key))
 
     def of_campaign(self, campaign_id: str) -> str | None:
         """Give the campaign's latest run, one that may still send first; `None` if it has none."""
