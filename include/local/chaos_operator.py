@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from include.local.airflow_api import AirflowApi
     from include.local.processes import Processes
 
+#: Seconds without a heartbeat after which a scheduler counts as stuck.
+STUCK: Final = 60.0
 LOOK_EVERY: Final = 2.0
 RESTART_EVERY: Final = 1.0
 FAILED: Final = frozenset({"failed", "upstream_failed"})
@@ -39,6 +41,7 @@ class Operator:
         self._finished: set[str] = set()
         self._looked_at = 0.0
         self._restarted_at: dict[str, float] = {}
+        self._scheduled_at = time.monotonic()
         self.cleared = 0
         self.restarts = 0
 
@@ -61,6 +64,7 @@ class Operator:
             for dag in self.unfinished:
                 self._look_at(dag, self._runs[dag])
             self._look_at_reconciling()
+            self._look_at_scheduler()
         except AWAY:
             return
 
@@ -91,6 +95,20 @@ class Operator:
         for run in self._api.runs("reconcile_messages"):
             if run["state"] == "failed":
                 self._clear("reconcile_messages", run["dag_run_id"], {"only_failed": True})
+
+    def _look_at_scheduler(self) -> None:
+        """Kill a scheduler that is alive and schedules nothing, as a liveness probe does.
+
+        One that loses its database at the wrong moment waits for running tasks before it ends, and these wait for what
+        it does not schedule any more.
+        """
+        now = time.monotonic()
+        if self._api.request("GET", "monitor/health")["scheduler"]["status"] == "healthy":
+            self._scheduled_at = now
+        elif now > self._scheduled_at + STUCK and self._processes.running("scheduler"):
+            self._scheduled_at = now
+            hit = self._processes.kill("scheduler", whole_session=True)
+            self._tell(f"the scheduler was stuck: {len(hit)} processes killed")
 
     def _failed(self, dag: str, run_id: str) -> set[str]:
         path = f"dags/{dag}/dagRuns/{run_id}/taskInstances"
