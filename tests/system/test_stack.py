@@ -65,8 +65,12 @@ class Running:
             return cursor.fetchall() if cursor.description else []
 
     def forget_who_was_texted(self):
-        """A day passes for `repeat_after`."""
-        self.query("update messages set claimed_at = claimed_at - interval '1 day' where send_state = 'accepted'")
+        """A day passes for `repeat_after`. Rows are locked in everybody's order: late callbacks write meanwhile."""
+        self.query(
+            "with texted as (select message_key from messages where send_state = 'accepted' order by 1 for update) "
+            "update messages as m set claimed_at = claimed_at - interval '1 day' from texted as t "
+            "where m.message_key = t.message_key"
+        )
 
     def advance_clock(self, seconds):
         url = f"{self.stack.simulator_url}/_simulator/clock"
