@@ -65,9 +65,12 @@ class TestRerun:
 
     def test_what_is_left_is_counted(self):
         text = advice.rerun(some_run(waiting=1200, unknown=3, undecided=1, enqueued=50), campaign()).text
-        assert "1,200 messages still wait" in text
+        assert "What Twilio has (50) is never sent again. 1,200 messages still wait" in text
         assert "Of 3 the answer was lost" in text
         assert "1 of them could be one of several messages" in text
+
+    def test_no_figure_yet_is_not_told_as_nothing(self):
+        assert "What Twilio has is never sent again." in advice.rerun(some_run(), campaign()).text
 
     @pytest.mark.parametrize(
         ("state", "resumed_at", "says"),

@@ -81,7 +81,9 @@ def rerun(run: RunRow, campaign: Campaign | None, resumed_at: datetime | None = 
 
 def _left(run: RunRow, resumed_at: datetime | None) -> str:
     counts = run.counts
-    parts = [f"What Twilio has ({number(counts.enqueued)}) is never sent again."]
+    # Figures may be older than the first message: then there is no number to give.
+    taken = f" ({number(counts.enqueued)})" if counts.enqueued else ""
+    parts = [f"What Twilio has{taken} is never sent again."]
     if counts.waiting:
         parts.append(
             f"{plural(counts.waiting, 'message')} still {_wait(counts.waiting)}: {_who_sends(run, resumed_at)}"
