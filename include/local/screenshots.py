@@ -127,6 +127,9 @@ def run(made: Stack, folder: Path, *, everything: bool) -> list[str]:
         browser.wait(lambda: (warehouse.execute(_ACCEPTED).fetchone() or (0,))[0] > UNDER_WAY, PATIENCE)
         keys = dict(warehouse.execute(_RUNS).fetchall())
         sending = f"/twilio/runs/{keys['spring_sale']}"
+        # The first look has figures made, and the page loads itself anew.
+        browser.open(sending)
+        browser.wait(lambda: "Figures are being made" not in browser.text(), PATIENCE)
         wrong = take(browser, Shot("run-being-sent", sending, (("light", WIDE),), 900), folder)
         progress("send and reconcile")
         demo.wait_for_runs(api, runs, made, patience=PATIENCE)

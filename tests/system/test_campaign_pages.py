@@ -180,6 +180,39 @@ def test_pages_are_clean_on_desks_and_telephones(browser, mode):
     assert flaws == []
 
 
+def test_a_telephone_shows_first_what_matters(browser):
+    browser.resize(390)
+    browser.open("/twilio/campaigns")
+    assert [head.text for head in browser.driver.find_elements(By.CSS_SELECTOR, "thead th") if head.is_displayed()] == [
+        "Campaign",
+        "State",
+        "Delivered",
+        "Open",
+    ]
+    form = browser.driver.find_element(By.CSS_SELECTOR, "form.filters")
+    assert not form.is_displayed()
+    browser.resize(1280)
+    browser.wait(form.is_displayed)
+
+
+def test_a_run_that_is_sent_loads_itself_anew_unless_somebody_decides(browser):
+    hasten = "const every = window.setInterval; window.setInterval = (act, wait) => every(act, wait / 10);"
+    script = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": hasten})
+    look = browser.driver.execute_script
+    try:
+        browser.open("/twilio/runs/spring/2026-11-20?did=pause")
+        browser.wait(lambda: browser.find('button[popovertarget="ask-stop"]').click() or True)
+        look("window.before = true")
+        time.sleep(2.5)
+        assert look("return window.before")
+        browser.find('#ask-stop button[popovertargetaction="hide"]').click()
+        browser.wait(lambda: not look("return window.before"))
+        # What was done is said once.
+        assert browser.driver.current_url.endswith("/runs/spring/2026-11-20")
+    finally:
+        browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 def test_a_link_to_airflow_leaves_the_frame(browser):
     browser.open("/plugin/campaigns/twilio/campaigns/spring")
     browser.into_frame()

@@ -65,9 +65,27 @@ class TestRerun:
 
     def test_what_is_left_is_counted(self):
         text = advice.rerun(some_run(waiting=1200, unknown=3, undecided=1, enqueued=50), campaign()).text
-        assert "1,200 messages still wait" in text
+        assert "What Twilio has (50) is never sent again. 1,200 messages still wait" in text
         assert "Of 3 the answer was lost" in text
         assert "1 of them could be one of several messages" in text
+
+    def test_no_figure_yet_is_not_told_as_nothing(self):
+        assert "What Twilio has is never sent again." in advice.rerun(some_run(), campaign()).text
+
+    @pytest.mark.parametrize(
+        ("state", "resumed_at", "says"),
+        [
+            ("sending", None, "send_batch sends, and what its tasks leave, resolve_unknown does within 2 min"),
+            ("sending", NOW, "was resumed, so resolve_unknown begins to send within 2 min; if it has ended, clear it"),
+            ("paused", None, "after a resumption resolve_unknown begins to send within 2 min"),
+            ("paused", NOW, "after a resumption resolve_unknown begins to send within 2 min"),
+        ],
+    )
+    def test_who_sends_what_waits_depends_on_a_pause(self, state, resumed_at, says):
+        text = advice.rerun(some_run(state, waiting=1), campaign(), resumed_at).text
+        assert "1 message still waits: " in text
+        assert says in text
+        assert ("send_batch sends" in text) == (resumed_at is None and state == "sending")
 
     def test_how_long_people_are_spared_is_the_campaigns(self):
         text = advice.rerun(some_run("done"), campaign(repeat_after=timedelta(hours=36))).text
@@ -76,17 +94,28 @@ class TestRerun:
 
 class TestBackfill:
     def test_a_slot_that_is_too_old_texts_nobody(self):
-        given = advice.backfill(some_run(), campaign(), NOW)
+        given = advice.backfill(some_run(), campaign(schedule="@daily"), NOW)
         assert (given.verdict, given.tone) == ("Texts nobody", "good")
         assert "older than 1 h (max_lateness)" in given.text
 
     def test_a_slot_within_max_lateness_is_a_danger_and_says_so(self):
-        given = advice.backfill(some_run(), campaign(max_lateness=timedelta(days=3)), NOW)
+        given = advice.backfill(some_run(), campaign(schedule="@daily", max_lateness=timedelta(days=3)), NOW)
         assert given.tone == "care"
         assert "texts people for slots that are not yet older than 3 d" in given.text
 
+    def test_without_a_schedule_airflow_refuses(self):
+        given = advice.backfill(some_run(), campaign(max_lateness=timedelta(days=3)), NOW)
+        assert (given.verdict, given.tone) == ("Cannot be backfilled: it has no schedule", "good")
+
+    @pytest.mark.parametrize("state", ["stopped", "too_late", "done"])
+    def test_a_run_that_is_over_sends_nothing_however_young_its_slot_is(self, state):
+        given = advice.backfill(some_run(state), campaign(schedule="@daily", max_lateness=timedelta(days=3)), NOW)
+        assert (given.verdict, given.tone) == ("Nothing of this run", "wait")
+        assert f"This run is {state.replace('_', ' ')}: reprocessed or not, it sends nothing more" in given.text
+        assert "text people if they have no run yet" in given.text
+
     def test_reading_days_again_never_texts(self):
-        for of in (None, campaign()):
+        for of in (None, campaign(), campaign(schedule="@daily")):
             assert (
                 "backfill of reconcile_messages over its days texts nobody" in advice.backfill(some_run(), of, NOW).text
             )
@@ -123,6 +152,12 @@ def test_the_funnel_says_where_people_were_lost():
     assert stages[1].note == "2 left out"
     assert stages[2].note == "2 refused at once"
     assert stages[4].note == "1 failed"
+
+
+def test_what_waits_in_a_stopped_run_is_never_sent():
+    waiting = counts(audience=10, planned=10, waiting=10)
+    assert funnel(waiting)[2].note == "10 waiting"
+    assert funnel(waiting, stopped=True)[2].note == "10 never sent"
 
 
 def test_a_timeline_has_no_gaps():

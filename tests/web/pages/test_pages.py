@@ -11,6 +11,7 @@ from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.warehouse.connection import Warehouse
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
 from twilio_campaigns.warehouse.schema import require_current
+from twilio_campaigns.web.pages.formats import NOTHING
 from web.pages.visiting import RUN, Seen, SomeVisitor
 
 EVIL = '<script>alert("x")</script>'
@@ -131,7 +132,7 @@ class TestRun:
     def test_it_answers_what_people_ask_before_they_act(self, visit):
         page = visit().get(f"/runs/{RUN}")
         assert "May I re-run this? Yes, nobody is texted twice" in page.text
-        assert "What will happen if I press backfill? Texts nobody" in page.text
+        assert "What will happen if I press backfill? Cannot be backfilled: it has no schedule" in page.text
         assert "How do I stop it now? With the button above" in page.text
 
     def test_batches_days_and_unknown_messages(self, visit, warehouse, run_key, query):
@@ -165,11 +166,88 @@ class TestRun:
         actions = [attributes["value"] for tag, attributes in page.tags if attributes.get("name") == "action"]
         assert actions == offered
 
+    @pytest.mark.parametrize(
+        ("state", "after"), [("freezing", "15"), ("sending", "15"), ("paused", None), ("stopped", None), ("done", None)]
+    )
+    def test_it_loads_itself_anew_while_it_moves(self, visit, run_key, query, state, after):
+        query("update campaign_runs set state = %s", state)
+        page = visit().get(f"/runs/{run_key}")
+        told = [attributes["data-reload"] for _, attributes in page.tags if "data-reload" in attributes]
+        assert told == ([after] if after else [])
+
+    def test_what_a_stopped_run_did_not_send_is_never_sent(self, visit, run_key, query):
+        query(
+            "update messages set send_state = 'planned', status = null, status_code = null, claimed_at = null "
+            "where send_state = 'enqueue_failed'"
+        )
+        browser = visit()
+        page = browser.post(f"/runs/{run_key}", action="pause")
+        assert "1 waiting" in page.text
+        assert "after a resumption resolve_unknown begins to send within 2 min" in page.text
+        page = browser.post(f"/runs/{run_key}", action="resume")
+        assert "task resolve_unknown begins to send within 2 min. If it has ended, clear it." in page.text
+        assert "the run was resumed, so resolve_unknown begins" in page.text
+        assert "1 message not handed over yet will never be sent by this run" in page.text
+        page = browser.post(f"/runs/{run_key}", action="stop")
+        assert "1 never sent" in page.text
+        assert "1 waiting" not in page.text
+
     def test_its_messages_by_state_and_batch(self, visit):
         browser = visit()
         page = browser.get("/messages", run=RUN, state="delivered")
         assert "6 messages" in page.text
         assert "No message of this run fits" in browser.get("/messages", run=RUN, batch=7).text
+
+
+class TestCost:
+    def test_what_is_not_billed_is_counted_whatever_its_currency(self, visit, warehouse, run_key, query):
+        page = visit().get(f"/runs/{run_key}")
+        assert f"Cost so far {NOTHING} 10 messages not billed yet" in page.text
+        assert "0.00" not in page.text
+        query(
+            "update messages set price = 0.0075, price_unit = 'USD' where message_sid = any(%s)",
+            [f"SM{number:032x}" for number in range(9)],
+        )
+        Summaries(warehouse).refresh(run_key)
+        assert "Cost so far 0.07 USD 1 message not billed yet" in visit().get(f"/runs/{run_key}").text
+
+
+class TestFreshness:
+    @pytest.mark.parametrize("path", ["/runs/spring/2026-11-20", "/campaigns/spring"])
+    def test_without_figures_nothing_is_claimed(self, visit, warehouse, query, path):
+        freeze(warehouse, people(2))
+        query("delete from summary_runs")
+        page = visit().get(path)
+        assert page.status == 200
+        assert f"Cost so far {NOTHING} figures are being made" in page.text
+        for claim in ("nothing was sent", "Nothing has happened yet", "accepted no message", "No batch", "Nobody: "):
+            assert claim not in page.text
+
+    def test_figures_older_than_the_last_change_claim_nothing_either(self, visit, warehouse, query):
+        freeze(warehouse, people(2))
+        Summaries(warehouse).refresh(RUN)
+        browser = visit()
+        assert "nothing was sent" in browser.get(f"/runs/{RUN}").text
+        query("insert into summary_marks (run_key) values (%s)", RUN)
+        page = browser.get(f"/runs/{RUN}")
+        assert "nothing was sent" not in page.text
+        assert f"Cost so far {NOTHING} figures are being made" in page.text
+
+    @pytest.mark.parametrize("action", ["pause", "stop"])
+    def test_steering_counts_first(self, visit, run_key, query, action):
+        query("update messages set send_state = 'too_late' where send_state = 'enqueue_failed'")
+        assert "1 too late" in visit().post(f"/runs/{run_key}", action=action).text
+
+    @pytest.mark.parametrize(("state", "is_counted"), [("sending", True), ("paused", True), ("done", False)])
+    def test_ten_seconds_are_old_for_a_run_that_people_watch(self, visit, run_key, query, state, is_counted):
+        query("update campaign_runs set state = %s", state)
+        query("insert into summary_marks (run_key, marked_at) values (%s, now() - interval '12 seconds')", run_key)
+        query("update summary_runs set refreshed_at = now() - interval '12 seconds'")
+        visit().get(f"/runs/{run_key}")
+        until = time.monotonic() + (10 if is_counted else 1)
+        while query("select 1 from summary_marks") and time.monotonic() < until:
+            time.sleep(0.05)
+        assert (not query("select 1 from summary_marks")) == is_counted
 
 
 def test_a_look_has_stale_figures_made_anew(visit, warehouse, run_key, query):
@@ -262,8 +340,16 @@ class TestHealth:
     def test_signs_of_life(self, visit):
         page = visit().get("/health-page")
         assert page.status == 200
-        assert "Last pass None yet Messages are open and nobody reads them" in page.text
+        assert "Last pass None yet Messages are not settled and nobody reads them" in page.text
         assert page.row("2026-11-20")[0] == "10"
+
+    def test_without_an_audit_nothing_is_vouched_for(self, visit):
+        page = visit().get("/health-page")
+        assert "Audits None yet No closed day has been audited yet." in page.text
+        assert "Strays None found so far" in page.text
+        assert "looks like ours" not in page.text
+        assert "twilio-campaigns status --check" in page.text
+        assert re.search(r"twilio-campaigns audit --day \d{4}-\d\d-\d\d --last", page.text)
 
     def test_webhooks_that_were_turned_away(self, visit, run_key, query):
         query("insert into webhook_rejections values (current_date, 'forged', 7, now())")

@@ -24,7 +24,7 @@ from twilio_campaigns.warehouse.insight.answers import (
     TimelinePoint,
     filled,
 )
-from twilio_campaigns.warehouse.insight.scoped import IN_COUNTRY, SCOPED, parameters, rows_of
+from twilio_campaigns.warehouse.insight.scoped import IN_COUNTRY, RUNS, SCOPED, parameters, rows_of
 from twilio_campaigns.warehouse.tables.summaries import COUNTERS
 
 if TYPE_CHECKING:
@@ -131,6 +131,15 @@ select (select array_agg(distinct country order by country)
 """  # noqa: S608 - the same
 
 
+# Those without any summary count, too: unlike everywhere else, they are what is asked for.
+_PENDING: Final = f"""
+select exists (
+    select from campaign_runs as r left join summary_runs as s on s.run_key = r.run_key
+    where {RUNS} and (s.run_key is null or exists (select from summary_marks as m where m.run_key = r.run_key))
+) as pending
+"""  # noqa: S608 - the same
+
+
 class Figures:
     """Figures of a scope's messages; each method asks one question. Blocks.
 
@@ -186,6 +195,10 @@ class Figures:
     def costs(self, scope: Scope) -> list[Cost]:
         """Give what accepted messages cost, the dearest currency first, what is not billed yet last."""
         return [filled(Cost, row) for row in self._rows(_COSTS, scope)]
+
+    def pending(self, scope: Scope) -> bool:
+        """Tell whether a run of the scope has changed since its figures were made, or has none yet."""
+        return bool(self._rows(_PENDING, scope)[0]["pending"])
 
     def choices(self, scope: Scope) -> Choices:
         """Give the countries and senders that the scope's runs have."""

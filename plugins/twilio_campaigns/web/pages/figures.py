@@ -39,17 +39,22 @@ class Stage:
     note: str = ""
 
 
-def figures_of(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
-    """Ask everything that the figures' part of a page shows."""
+def figures_of(warehouse: Warehouse, scope: Scope, *, stopped: bool = False) -> dict[str, Any]:
+    """Ask everything that the figures' part of a page shows.
+
+    :param stopped: whether it is of one run that was stopped for good.
+    """
     figures = Figures(warehouse)
     counts = figures.counts(scope)
     countries = figures.countries(scope)
     delays = figures.delays(scope)
+    costs = figures.costs(scope)
     told = [(each, country(each)) for each in countries if each.sends_receipts]
     shown = told[:_COUNTRIES] + [(each, advice) for each, advice in told[_COUNTRIES:] if advice.tone == "bad"]
     return {
         "counts": counts,
-        "funnel": funnel(counts),
+        "pending": figures.pending(scope),
+        "funnel": funnel(counts, stopped=stopped),
         "timeline": timeline(figures.timeline(scope)),
         "reporting": shown,
         "further": [each for each in told if each not in shown],
@@ -57,14 +62,19 @@ def figures_of(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
         "errors": figures.errors(scope),
         "delays": delays,
         "histogram": histogram(delays.buckets),
-        "costs": figures.costs(scope),
+        "costs": costs,
+        "billed": [cost for cost in costs if cost.currency and cost.priced],
+        "unbilled": sum(cost.unpriced for cost in costs),
         "exclusions": figures.exclusions(scope),
         "choices": figures.choices(scope),
     }
 
 
-def funnel(counts: Counts) -> list[Stage]:
-    """Give the steps from the segment to a click."""
+def funnel(counts: Counts, *, stopped: bool = False) -> list[Stage]:
+    """Give the steps from the segment to a click.
+
+    :param stopped: what waits is never sent.
+    """
     of = counts.audience
     return [
         Stage("audience", of, of, "rows of the segment"),
@@ -74,7 +84,7 @@ def funnel(counts: Counts) -> list[Stage]:
             counts.enqueued,
             of,
             _all(
-                _less(counts.waiting, "waiting"),
+                _less(counts.waiting, "never sent" if stopped else "waiting"),
                 _less(counts.unknown, "unknown"),
                 _less(counts.enqueue_failed, "refused at once"),
                 _less(counts.too_late, "too late"),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PASS_AGE: Final = timedelta(hours=7)
 #: Figures are refreshed by every pass and every page; older ones mean that neither works.
 _FIGURES_AGE: Final = timedelta(hours=1)
+#: The youngest day that an audit finds closed.
+_AUDIT_AGE: Final = timedelta(days=6)
 _DAG: Final = "reconcile_messages"
 
 
@@ -40,6 +42,7 @@ def show(visit: Visit, checked: tuple[str, bool, str] | None = None) -> Page:
         "connections": report.connections or [DEFAULT],
         "may_check": visit.sees_people,
         "checked": checked,
+        "audited": report.audits[0].day if report.audits else report.now.date() - _AUDIT_AGE,
         "rejected": sum(rejection.requests for rejection in report.rejections),
     }
     return Page("health.html", values)
@@ -70,13 +73,17 @@ def _last_pass(report: HealthReport) -> Advice:
     if last is None:
         if not report.open_days:
             return Advice("None yet", "wait", "Nothing was sent so far. Unpause reconcile_messages before you send.")
-        return Advice("None yet", "bad", "Messages are open and nobody reads them: unpause DAG reconcile_messages.")
+        return Advice(
+            "None yet", "bad", "Messages are not settled and nobody reads them: unpause DAG reconcile_messages."
+        )
     when = age(last.started_at, report.now)
     if report.open_days and report.now - last.started_at > _PASS_AGE:
-        return Advice(when, "bad", "Messages are open and nobody reads them: see whether reconcile_messages runs.")
+        return Advice(
+            when, "bad", "Messages are not settled and nobody reads them: see whether reconcile_messages runs."
+        )
     left = sum(day.open for day in report.open_days)
-    of = f"{plural(left, 'message')} of {plural(len(report.open_days), 'day')} are open."
-    return Advice(when, "good", of if left else "No message is open.")
+    of = f"{plural(left, 'message')} of {plural(len(report.open_days), 'day')} not settled."
+    return Advice(when, "good", of if left else "Every message is settled.")
 
 
 def _api_errors(report: HealthReport) -> Advice:
@@ -107,7 +114,12 @@ def _webhooks(report: HealthReport) -> Advice:
 
 def _audits(report: HealthReport) -> Advice:
     if not report.audits:
-        return Advice("None yet", "wait", "Unpause reconcile_audit: it compares each closed day with Twilio's list.")
+        return Advice(
+            "None yet",
+            "wait",
+            "No closed day has been audited yet. reconcile_audit audits a day when its window has closed, five days "
+            "later; unpause it if it is paused.",
+        )
     last = report.audits[0]
     found = last.missing + last.orphans + last.different
     if found:
@@ -120,7 +132,9 @@ def _audits(report: HealthReport) -> Advice:
 def _strays(report: HealthReport) -> Advice:
     if report.strays:
         return Advice(plural(report.strays, "stray"), "bad", "Messages at Twilio that belong to no row for certain.")
-    return Advice("None", "good", "Every message at Twilio that looks like ours belongs to a row.")
+    if not any(audit.complete for audit in report.audits):
+        return Advice("None found so far", "wait", "No audit has looked for them yet; reconcile passes met none.")
+    return Advice("None", "good", "Every message that audits and passes met at Twilio belongs to a row.")
 
 
 def _figures(report: HealthReport) -> Advice:

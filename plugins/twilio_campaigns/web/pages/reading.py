@@ -16,6 +16,7 @@ from twilio_campaigns.warehouse.insight.keeping import STALE, SummaryKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from twilio_campaigns.warehouse.connection import Warehouse
 
@@ -69,11 +70,11 @@ class Reading:
                 self._keeper = SummaryKeeper(self._warehouse)
             return self._warehouse
 
-    def nudge(self) -> None:
-        """Have figures made anew that nobody has brought up to date for a minute; waits for nothing."""
+    def nudge(self, older_than: timedelta = STALE) -> None:
+        """Have figures made anew that nobody has brought up to date for so long; waits for nothing."""
         keeper = self._keeper
         if keeper is not None:
-            keeper.nudge(STALE)
+            keeper.nudge(older_than)
 
     def close(self) -> None:
         """Close every connection; blocks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain import page_urls
@@ -12,6 +13,7 @@ from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.send import campaign_of
 from twilio_campaigns.engine.steer import RunSteering
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
+from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 from twilio_campaigns.warehouse.insight.runs import RunInsight
 from twilio_campaigns.web.pages import advice
 from twilio_campaigns.web.pages.campaigns import country_of
@@ -20,6 +22,7 @@ from twilio_campaigns.web.pages.visit import BadInputError, ForbiddenError, NotF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from twilio_campaigns.domain.campaign import Campaign
     from twilio_campaigns.warehouse.insight.rows import RunDetail
@@ -35,17 +38,27 @@ _ACTIONS: Final[dict[str, tuple[Callable[[RunSteering], str], frozenset[str]]]] 
 }
 
 
+#: States in which people watch a run, or act on it, and look for figures of now.
+_WATCHED: Final = frozenset({RunState.FREEZING, RunState.SENDING, RunState.PAUSED})
+#: Age from which on a look at such a run has its figures made anew.
+_OLD: Final = timedelta(seconds=10)
+#: Those whose page loads itself anew, and after how many seconds.
+_MOVING: Final = frozenset({RunState.FREEZING, RunState.SENDING})
+_RELOAD: Final = 15
+
+#: When a decision takes hold.
+_NOTICE: Final = "workers notice within about two seconds; what is already on its way to Twilio still arrives."
 #: What is said after an action, where the run is then in the state that it leads to.
 _SAID: Final = {
     "pause": (
         RunState.PAUSED,
-        "The run is paused: no worker claims another chunk before somebody resumes it. What was posted is recorded.",
+        f"The run is paused: {_NOTICE} Nothing more is sent before somebody resumes it.",
     ),
     "resume": (
         RunState.SENDING,
-        "The run goes on: task resolve_unknown of its DAG run sends the rest. If that task has ended, clear it.",
+        f"The run goes on: task resolve_unknown begins to send within {advice.SOON}. If it has ended, clear it.",
     ),
-    "stop": (RunState.STOPPED, "The run was stopped for good: no worker claims another chunk of it."),
+    "stop": (RunState.STOPPED, f"The run was stopped for good: {_NOTICE}"),
 }
 
 
@@ -55,6 +68,8 @@ def show(visit: Visit) -> Page:
     run, campaign = detail.run, _campaign(detail)
     scope = Scope(run_key=run.run_key, country=country_of(visit))
     now = visit.warehouse.now()
+    if run.state in _WATCHED and _is_old(run.refreshed_at, now):
+        visit.nudge(_OLD)
     values: dict[str, Any] = {
         "section": "campaigns",
         "detail": detail,
@@ -63,20 +78,23 @@ def show(visit: Visit) -> Page:
         "scope": scope,
         "said": _said(visit, run.state),
         "now": now,
-        "rerun": advice.rerun(run, campaign),
+        "rerun": advice.rerun(run, campaign, detail.resumed_at),
         "backfill": advice.backfill(run, campaign, now),
+        "soon": advice.SOON,
+        "reload_after": _RELOAD if run.state in _MOVING else None,
         "actions": [name for name, (_, states) in _ACTIONS.items() if run.state in states],
         "may_steer": visit.visitor.may_steer(run.dag_id),
         "sees_people": visit.sees_people,
         "filtered": scope.country is not None,
     }
-    return Page("run.html", {**values, **figures_of(visit.warehouse, scope)})
+    return Page("run.html", {**values, **figures_of(visit.warehouse, scope, stopped=run.state == RunState.STOPPED)})
 
 
 def steer(visit: Visit) -> Redirect:
-    """Pause, resume or stop the run, in the visitor's name; takes effect before the next chunk is claimed.
+    """Pause, resume or stop the run, in the visitor's name; workers notice within about two seconds.
 
-    Leads back to the run's page, so that reloading it does nothing again.
+    Its figures are made anew, so that people see what they acted on. Leads back to the run's page, so that reloading
+    it does nothing again.
     """
     run = _detail(visit).run
     if not visit.visitor.may_steer(run.dag_id):
@@ -86,6 +104,7 @@ def steer(visit: Visit) -> Redirect:
         raise BadInputError(f"A run can be asked to {', '.join(_ACTIONS)}. Nothing was changed.")
     act, _ = _ACTIONS[name]
     log.info("%s", act(RunSteering(visit.warehouse, run.run_key, visit.visitor.name)))
+    SummaryKeeper(visit.warehouse).count(run.run_key)
     return Redirect(f"{page_urls.run_path(run.run_key)}?did={name}")
 
 
@@ -101,6 +120,10 @@ def of_dag_run(visit: Visit) -> Redirect:
             "not begun yet, or you may not read the DAG."
         )
     return Redirect(page_urls.run_path(run_key))
+
+
+def _is_old(refreshed_at: datetime | None, now: datetime) -> bool:
+    return refreshed_at is None or now - refreshed_at > _OLD
 
 
 def _said(visit: Visit, state: str) -> str:

@@ -86,7 +86,8 @@ class Site:
                 form = await _form_of(request)
             except RefusedError as error:
                 return PlainTextResponse("This form was not sent from one of our pages.", error.status)
-            visit = Visit(visitor, self._reading.warehouse, request.path_params, dict(request.query_params), form)
+            query = dict(request.query_params)
+            visit = Visit(visitor, self._reading.warehouse, self._reading.nudge, request.path_params, query, form)
             try:
                 return await self._reading.run(lambda: _answer(answers, visit, request))
             except TwilioCampaignsError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from twilio_campaigns.domain.scope import Listing
     from twilio_campaigns.warehouse.connection import Warehouse
@@ -35,6 +36,7 @@ class Visit:
 
     :param visitor: who came.
     :param open_warehouse: gives the warehouse.
+    :param nudge: has figures made anew that wait for longer than it is told; waits for nothing.
     :param path: parameters of the path.
     :param query: parameters of the query, the last one of each name.
     :param form: fields of the form.
@@ -42,6 +44,7 @@ class Visit:
 
     visitor: Visitor
     open_warehouse: Callable[[], Warehouse]
+    nudge: Callable[[timedelta], None]
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)

@@ -31,6 +31,38 @@
     });
   });
 
+  // On a narrow screen filters are folded away, unless one is set.
+  const narrow = window.matchMedia("(max-width: 600px)");
+  const fold = () => {
+    document.querySelectorAll("details[data-fold]").forEach((part) => {
+      part.open = !narrow.matches;
+    });
+  };
+  fold();
+  narrow.addEventListener("change", fold);
+
+  // What was just done is said once, not again whenever the page is loaded anew.
+  const address = new URL(window.location.href);
+  if (address.searchParams.has("did")) {
+    address.searchParams.delete("did");
+    window.history.replaceState(window.history.state, "", address);
+  }
+
+  // A run that is being sent loads itself anew, but takes nothing away from somebody who reads or decides.
+  document.addEventListener("click", (event) => {
+    const part = event.target.closest("summary")?.parentElement;
+    if (part) part.dataset.read = "true";
+  });
+  const busy = () =>
+    document.hidden ||
+    document.querySelector(":popover-open, details[data-read][open]") !== null ||
+    !window.getSelection().isCollapsed;
+  const moving = document.querySelector("[data-reload]");
+  if (moving) {
+    // The browser keeps the scroll position of a page that is loaded anew.
+    window.setInterval(() => busy() || window.location.reload(), 1000 * Number(moving.dataset.reload));
+  }
+
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
