@@ -131,7 +131,8 @@ class TestReport:
         )
         assert len(json.loads(invoke(*words, "--format", "json").stdout)["countries"]) == 24
 
-    def test_a_country_without_receipts_says_never(self, run_key, query, database_url):
+    def test_a_country_without_receipts_says_never(self, run_key, query, database_url, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
         query("update messages set country = 'DE'")
         assert "never" in invoke("report", run_key, "--database-url", database_url).stdout
 
