@@ -75,7 +75,7 @@ def reconcile(
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):
         # Before a pass begins: a shell without the connection is no failure of the day's reading.
         for name in ReconcileStore(warehouse, settings.schedule).connections(_utc_day(day)):
-            asyncio.run(TwilioHook(name).aget_settings())
+            TwilioHook(name).get_settings()
         reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
         with busy(f"Reading {_utc_day(day)} from Twilio"):
             look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
