@@ -165,10 +165,12 @@ class TestReconcile:
         result = invoke("reconcile", "--day", sent, "--database-url", database_url)
         assert_refused(result, "does not accept these credentials. Check the connection's Account SID")
 
-    def test_a_missing_connection_is_said_in_one_line(self, sent, database_url, monkeypatch):
+    def test_a_missing_connection_is_said_in_one_line(self, sent, query, database_url, monkeypatch):
         monkeypatch.delenv("AIRFLOW_CONN_TWILIO_DEFAULT")
         result = invoke("reconcile", "--day", sent, "--database-url", database_url)
         assert_refused(result, r"twilio_default.* AIRFLOW_CONN_")
+        # What this shell lacks is no failed pass, of which the health page would tell for a day.
+        assert query("select * from reconcile_passes") == []
 
     @pytest.mark.parametrize("day", ["2026-13-01", "yesterday", None])
     def test_a_day_that_is_none_is_a_wrong_usage(self, database_url, day):

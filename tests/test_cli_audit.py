@@ -94,6 +94,14 @@ def test_the_last_audit_is_shown_without_asking_twilio(day, lost, simulator):
     assert "Twilio does not know 2 messages" in result.stderr
 
 
+def test_what_no_table_keeps_is_not_shown_of_the_last_audit(day, lost):
+    lost()
+    assert "fetched" in invoke("--day", day).stdout
+    assert "fetched" not in invoke("--day", day, "--last").stdout
+    shown = json.loads(invoke("--day", day, "--last", "--format", "json").stdout)
+    assert "fetched" not in {**shown, **shown["accounts"][0]}
+
+
 def test_an_incomplete_audit_is_exit_code_1_and_is_shown_as_such(day, connect_twilio, simulator):
     connect_twilio(simulator.url, password="hidden")
     for words in (["--day", day], ["--day", day, "--last"]):

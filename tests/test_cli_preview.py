@@ -31,7 +31,8 @@ def invoke(*words):
 
 
 @pytest.fixture
-def include(tmp_path):
+def include(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "include"
     (folder / "campaigns").mkdir(parents=True)
     (folder / "segments").mkdir()
@@ -91,6 +92,22 @@ class TestWithoutADatabase:
         (include / "segments" / "people.csv").write_text(PEOPLE.replace("Ada", "").replace("Bob", ""))
         result = invoke("spring", "--include", include, "--format", "json")
         assert "no value for 'first_name'" in json.loads(result.stdout)["notes"][0]
+
+    def test_a_variable_that_no_column_has_is_a_problem(self, include):
+        (include / "campaigns" / "spring.yaml").write_text(
+            CAMPAIGN.format("file: segments/people.csv").replace("first_name", "first_nme")
+        )
+        result = invoke("spring", "--include", include, "--format", "json")
+        said = json.loads(result.stdout)
+        assert said["problems"] == ["No column 'first_nme'. Did you mean 'first_name'?"]
+        assert said["problems"][0] in result.stderr
+        assert (result.exit_code, said["planned"], said["exclusions"]["missing_variable"]) == (0, 0, 3)
+
+    def test_nobody_costs_nothing(self, include):
+        (include / "segments" / "people.csv").write_text("customer_id,phone,first_name\nc1,12,Ada\n")
+        said = invoke("spring", "--include", include).stdout
+        assert "nothing: nobody would be texted" in said
+        assert "unknown" not in said.replace("messages of unknown price", "")
 
 
 class TestMistakes:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from typer.testing import CliRunner
 
+from builders import freeze, people
 from told_run import tell_run
 from twilio_campaigns.cli import app
 
@@ -55,10 +56,19 @@ class TestStatus:
         result = invoke("status", "--database-url", database_url)
         assert result.exit_code == 0
         assert run_key in result.stdout
-        assert "Days with open messages" in result.stdout
+        assert "Days with messages that are not settled" in result.stdout
+        assert "not settled" in result.stdout.replace("that are not settled", "")
 
     def test_another_campaign_has_no_run(self, run_key, database_url):
-        assert "no run of other" in invoke("status", "other", "--database-url", database_url).stdout
+        said = invoke("status", "other", "--database-url", database_url).stdout
+        assert "no run of other" in said
+        assert "Days with messages that are not settled: none." in said
+
+    def test_days_are_those_of_the_campaign(self, run_key, database_url):
+        words = ("--format", "json", "--database-url", database_url)
+        campaign = run_key.partition("/")[0]
+        assert [day["open"] for day in json.loads(invoke("status", campaign, *words).stdout)["open_days"]] == [10]
+        assert json.loads(invoke("status", "other", *words).stdout)["open_days"] == []
 
 
 class TestReport:
@@ -97,6 +107,46 @@ class TestReport:
         said = invoke("report", run_key, "--database-url", database_url).stdout
         for title in ("Funnel", "Exclusions", "Countries", "Errors"):
             assert title in said
+        assert said.index("Errors") < said.index("Countries")
+        assert "30003" in said
+        assert "30,003" not in said
+        assert "yes" in said
+        assert "more: --all" not in said
+
+    def test_the_table_has_the_largest_countries_and_all_where_somebody_asks(self, warehouse, query, database_url):
+        freeze(warehouse, people(24))
+        query(
+            "update messages as m set country = 'Q' || chr(64 + o.n::int) from "
+            "(select message_key, row_number() over (order by message_key) as n from messages) as o "
+            "where o.message_key = m.message_key"
+        )
+        words = ("report", "spring", "--database-url", database_url)
+        short, whole = invoke(*words).stdout, invoke(*words, "--all").stdout
+        assert short.endswith("\n… and 4 more: --all\n")
+        assert ("│ QT " in short, "│ QU " in short, "│ QX " in whole, "more: --all" in whole) == (
+            True,
+            False,
+            True,
+            False,
+        )
+        assert len(json.loads(invoke(*words, "--format", "json").stdout)["countries"]) == 24
+
+    def test_a_country_without_receipts_says_never(self, run_key, query, database_url, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        query("update messages set country = 'DE'")
+        assert "never" in invoke("report", run_key, "--database-url", database_url).stdout
+
+    def test_nothing_billed_is_no_price_and_says_how_many_are_to_come(self, run_key, query, database_url):
+        def funnel():
+            words = ("report", run_key, "--format", "json", "--database-url", database_url)
+            return {
+                name: json.loads(invoke(*words).stdout)["funnel"][name] for name in ("price", "price_unit", "unpriced")
+            }
+
+        query("update messages set price_unit = 'USD' where send_state = 'accepted'")
+        assert funnel() == {"price": None, "price_unit": None, "unpriced": 10}
+        query("update messages set price = 0.01 where provider_status = 'delivered'")
+        assert funnel() == {"price": 0.06, "price_unit": "USD", "unpriced": 4}
 
     def test_an_unknown_run_is_told(self, run_key, database_url):
         result = invoke("report", "nobody", "--database-url", database_url)

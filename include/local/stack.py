@@ -11,7 +11,7 @@ import httpx
 from include.local import postgres
 from include.local.airflow_api import AirflowApi
 from include.local.demo_data import fill_customers
-from include.local.environment import BIN, LOCAL, USER, Stack
+from include.local.environment import BIN, LOCAL, ROOT, USER, Stack
 from include.local.processes import Processes, StackError, python, run
 
 if TYPE_CHECKING:
@@ -123,13 +123,16 @@ def up() -> None:
     api.wait_for_dags({"reconcile_messages", "reconcile_audit", "warehouse_upgrade"})
     for dag in ("reconcile_messages", "reconcile_audit"):
         api.unpause(dag)
+    stack.write_shell_file()
     speed = stack.simulator_options["life-speed"]
     print(  # noqa: T201 - the same
         f"\nAirflow    {stack.ui_url}  (user {USER}, password {stack.secrets['password']})\n"
         f"Twilio     {stack.simulator_url}  (simulated; messages live {speed} times as fast)\n"
         f"Warehouse  psql '{stack.database_url('warehouse')}'\n"
-        f"Logs       {stack.logs}\n\n"
-        "Unpause and trigger a campaign in the UI. `make down` stops everything and keeps the data."
+        f"Logs       {stack.logs}\n"
+        f"Commands   source {stack.shell_file.relative_to(ROOT)}, then twilio-campaigns status\n\n"
+        "Nothing is sent by itself: unpause and trigger a campaign in the UI. `make down` stops everything and keeps\n"
+        "the data."
     )
 
 
@@ -138,7 +141,9 @@ def down() -> None:
     if not (LOCAL / "up" / "stack.json").exists():
         print("Nothing was started by `make up`.")  # noqa: T201 - the user reads it
         return
-    stop(Stack.load_or_make(LOCAL / "up", simulator_options=UP_SIMULATOR, settings=UP_SETTINGS))
+    stack = Stack.load_or_make(LOCAL / "up", simulator_options=UP_SIMULATOR, settings=UP_SETTINGS)
+    stop(stack)
+    stack.shell_file.unlink(missing_ok=True)
     print("Stopped. The data stay in .local/up; `make clean` removes them.")  # noqa: T201 - the same
 
 

@@ -69,8 +69,13 @@ def reconcile(
 ) -> None:
     """Read one day whole from Twilio and repair its events, once, without waiting."""
     from twilio_campaigns.engine.reconcile import Reconciler
+    from twilio_campaigns.hooks.twilio import TwilioHook
+    from twilio_campaigns.warehouse.reconciling import ReconcileStore
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):
+        # Before a pass begins: a shell without the connection is no failure of the day's reading.
+        for name in ReconcileStore(warehouse, settings.schedule).connections(_utc_day(day)):
+            TwilioHook(name).get_settings()
         reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
         with busy(f"Reading {_utc_day(day)} from Twilio"):
             look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from twilio_campaigns.domain.settings import Settings
     from twilio_campaigns.warehouse.connection import Warehouse
 
-#: What is printed of an account, in this order.
+#: What is printed of an account, in this order; with `--last` without what no table keeps.
 _FIGURES = ("accepted", "matched", "missing", "different", "orphans", "listed", "fetched", "api_calls")
+_NOT_KEPT = "fetched"
 
 
 def audit(
@@ -40,10 +41,11 @@ def audit(
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):
         utc_day = day.replace(tzinfo=UTC).date()
         result = _read(warehouse, utc_day) if last else _audit(warehouse, settings, utc_day, other_sender or [])
+    figures = [name for name in _FIGURES if not (last and name == _NOT_KEPT)]
     if output is Format.JSON:
-        out.print_json(json.dumps(_as_json(result)))
+        out.print_json(json.dumps(_as_json(result, figures)))
     else:
-        _print(result)
+        _print(result, figures)
     if not result.is_clean:
         err.print(result.problem(), style="red", markup=False, highlight=False)
         raise typer.Exit(1)
@@ -73,7 +75,7 @@ def _read(warehouse: Warehouse, day: date) -> AuditResult:
     return AuditResult(day, tuple(found))
 
 
-def _print(result: AuditResult) -> None:
+def _print(result: AuditResult, figures: list[str]) -> None:
     """Print the figures, a column per account: a shell is 80 characters wide, and most sites have one."""
     if not result.accounts:
         out.print(next(result.lines()), markup=False)
@@ -82,26 +84,26 @@ def _print(result: AuditResult) -> None:
     for account in result.accounts:
         incomplete = "" if account.complete else " (incomplete)"
         table.add_column(f"{account.connection}{incomplete}", justify="right", overflow="fold")
-    for figure in _FIGURES:
+    for figure in figures:
         table.add_row(figure.replace("_", " "), *(f"{getattr(account, figure):,}" for account in result.accounts))
     out.print(table)
 
 
-def _as_json(result: AuditResult) -> dict[str, Any]:
+def _as_json(result: AuditResult, figures: list[str]) -> dict[str, Any]:
     return {
         "day": result.day.isoformat(),
         "clean": result.is_clean,
         "complete": result.is_complete,
-        **result.figures(),
-        "accounts": [_account_as_json(account) for account in result.accounts],
+        **{name: value for name, value in result.figures().items() if name in figures},
+        "accounts": [_account_as_json(account, figures) for account in result.accounts],
     }
 
 
-def _account_as_json(account: AccountAudit) -> dict[str, Any]:
+def _account_as_json(account: AccountAudit, figures: list[str]) -> dict[str, Any]:
     others = ("connection", "complete", "still_open", "doubtful", "set_aside", "error")
     return {
         "audit_id": str(account.audit_id),
-        **{name: getattr(account, name) for name in (*others, *_FIGURES)},
+        **{name: getattr(account, name) for name in (*others, *figures)},
         "findings": [
             {
                 "kind": finding.kind,

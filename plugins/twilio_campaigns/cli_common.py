@@ -39,7 +39,14 @@ DatabaseUrl = Annotated[
 ]
 
 
-Include = Annotated[Path, typer.Option("--include", help="Folder of campaigns, segments and senders.yaml.")]
+def _from_here(include: Path) -> Path:
+    """Name the folder from the current one, so that every path printed can be opened."""
+    return Path(os.path.relpath(include)) if include.is_absolute() else include
+
+
+Include = Annotated[
+    Path, typer.Option("--include", callback=_from_here, help="Folder of campaigns, segments and senders.yaml.")
+]
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if figures else "left", overflow="fold")
     for row in rows:
         # As Text: rich would take brackets in a message for its own.
-        table.add_row(*(Text(as_text(value)) for value in row.values()))
+        table.add_row(*(Text(as_text(value, name)) for name, value in row.items()))
     out.print(table)
 
 
@@ -60,13 +60,17 @@ def is_figure(value: object) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def as_text(value: object) -> str:
-    """Write one value for people."""
+def as_text(value: object, column: str = "") -> str:
+    """Write one value for people.
+
+    :param column: where it stands: codes are names, and names have no separators.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    is_code = column == "code" or column.endswith("_code")
+    return f"{value:,}" if isinstance(value, int) and not is_code else str(value)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -58,9 +59,11 @@ def preview(
     Exit code 1 if `prepare_audience` would refuse the audience.
     """
     with errors_to_stderr(), _standing_for_the_connection(database_url), _heard() as remarks:
-        found, made, checked = _preview(campaign, include, limit, database_url)
-    said = _Said(found, made, checked=checked, show_numbers=show_numbers, remarks=remarks)
+        found, made, checked, problems = _preview(campaign, include, limit, database_url)
+    said = _Said(found, made, checked=checked, show_numbers=show_numbers, remarks=remarks, problems=problems)
     _PRINTERS[output](said)
+    for problem in problems:
+        err.print(problem, style="red", markup=False, highlight=False)
     for note in said.notes():
         err.print(note, style="yellow", markup=False, highlight=False)
     if made.refusal:
@@ -73,8 +76,12 @@ def add_to(app: typer.Typer) -> None:
     app.command()(preview)
 
 
-def _preview(name: str, include: Path, limit: int, database_url: str | None) -> tuple[Campaign, Preview, bool]:
+def _preview(
+    name: str, include: Path, limit: int, database_url: str | None
+) -> tuple[Campaign, Preview, bool, list[str]]:
+    """Preview a campaign; also tell whether the ledger was asked, and which variables have no column."""
     from twilio_campaigns.domain.campaign_files import find_campaign
+    from twilio_campaigns.domain.file_review import columns_asked_for
     from twilio_campaigns.engine.preview import preview_audience
     from twilio_campaigns.hooks.segment import read_segment
 
@@ -82,7 +89,11 @@ def _preview(name: str, include: Path, limit: int, database_url: str | None) -> 
     with ExitStack() as stack:
         warehouse = _warehouse(stack, database_url)
         chunks = stack.enter_context(counting_rows(read_segment(campaign.segment, include), "Reading the segment"))
-        return campaign, preview_audience(campaign, chunks, warehouse, show=limit), warehouse is not None
+        first = next(chunks, [])
+        made = preview_audience(campaign, chain([first], chunks), warehouse, show=limit)
+    # Without a row nobody knows the columns.
+    problems = list(columns_asked_for(campaign.message, list(first[0]))) if first else []
+    return campaign, made, warehouse is not None, problems
 
 
 def _warehouse(stack: ExitStack, database_url: str | None) -> Warehouse | None:
@@ -143,16 +154,25 @@ class _Said:
 
     :param checked: whether the ledger was asked.
     :param remarks: what the task's log would say.
+    :param problems: variables that no column has.
     """
 
     def __init__(
-        self, campaign: Campaign, made: Preview, *, checked: bool, show_numbers: bool, remarks: list[str]
+        self,
+        campaign: Campaign,
+        made: Preview,
+        *,
+        checked: bool,
+        show_numbers: bool,
+        remarks: list[str],
+        problems: list[str],
     ) -> None:
         self.campaign = campaign
         self.made = made
         self._checked = checked
         self._show_numbers = show_numbers
         self._remarks = remarks
+        self.problems = problems
 
     def figures(self) -> dict[str, Any]:
         """Give what holds for the audience as a whole."""
@@ -248,6 +268,8 @@ def _used(rows: list[dict[str, Any]]) -> set[str]:
 
 
 def _words_of_cost(made: Preview) -> str:
+    if not made.forecast.messages:
+        return "nothing: nobody would be texted"
     said = [f"{amount:,.2f} {unit}" for unit, amount in made.costs().items()] or ["unknown"]
     if made.costs() and made.unpriced():
         said.append(f"and {made.unpriced():,} messages of unknown price")
@@ -267,6 +289,7 @@ def _print_json(said: _Said) -> None:
             "exclusions": said.made.exclusions(),
             "countries": said.countries(),
             "rows": said.rows(),
+            "problems": said.problems,
             "notes": said.notes(),
             "refusal": said.made.refusal,
         }

@@ -13,6 +13,8 @@ from twilio_campaigns.cli_output import as_text, is_figure, print_csv, print_jso
 if TYPE_CHECKING:
     from twilio_campaigns.warehouse.reports import Rows, RunResults
 
+#: Countries that `report` shows in a shell; the other formats have all.
+_COUNTRIES: Final = 20
 #: Columns of `status` in a shell; JSON has all.
 _STATUS_COLUMNS: Final = ("state", "planned", "waiting", "unknown", "enqueued", "delivered", "open")
 
@@ -33,7 +35,7 @@ def status(
     check: Annotated[bool, typer.Option("--check", help="Exit code 1 where something needs a person.")] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Show where the latest campaign runs stand, which days have messages without an end, and what needs a person.
+    """Show where the latest campaign runs stand, which days have unsettled messages, and what needs a person.
 
     What to do about each is in docs/operations.md.
     """
@@ -42,7 +44,7 @@ def status(
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
         reports = Reports(warehouse)
-        runs, days, found = reports.status(campaign, limit), reports.open_days(), concerns(warehouse)
+        runs, days, found = reports.status(campaign, limit), reports.open_days(campaign), concerns(warehouse)
     if output is Format.JSON:
         print_json({"runs": runs, "open_days": days, "concerns": found})
     else:
@@ -60,7 +62,9 @@ def _print_status(campaign: str | None, runs: Rows, days: Rows, found: Rows) -> 
         # Each on a line of its own, so that it can be copied as the argument of another command.
         for number, row in enumerate(runs, 1):
             out.print(f"  run {number}  {row['run_key']}", markup=False, highlight=False)
-    for title, rows in (("Days with open messages", days), ("Needs a person", found)):
+    # Not "open", as of runs: a message whose status is final counts as well while its price is awaited.
+    days = [{"not settled" if name == "open" else name: value for name, value in day.items()} for day in days]
+    for title, rows in (("Days with messages that are not settled", days), ("Needs a person", found)):
         if rows:
             print_table(title, rows)
         else:
@@ -72,9 +76,12 @@ def report(
     output: Annotated[
         ReportFormat, typer.Option("--format", help="What to print on standard output.")
     ] = ReportFormat.TABLE,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"Tables: every country, not only the {_COUNTRIES} largest.")
+    ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Show what became of a campaign run: the funnel, whom it left out, countries, errors and what to do about each."""
+    """Show what became of a campaign run: the funnel, whom it left out, errors and what to do about each, countries."""
     from twilio_campaigns.domain.exceptions import ConfigurationError
     from twilio_campaigns.warehouse.reports import Reports
 
@@ -84,7 +91,10 @@ def report(
         if run_key is None:
             raise ConfigurationError(f"There is no run or campaign {run!r}. `twilio-campaigns status` lists the runs.")
         found = reports.report(run_key)
-    _PRINTERS[output](found)
+    if output is ReportFormat.TABLE:
+        _print_report(found, None if every else _COUNTRIES)
+    else:
+        _PRINTERS[output](found)
 
 
 def explain(
@@ -119,11 +129,16 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _print_report(report: RunResults) -> None:
+def _print_report(report: RunResults, largest: int | None) -> None:
+    """Print tables: what somebody has to mend stands before the countries, of which there may be two hundred."""
     out.print(report.run_key, style="bold", markup=False, highlight=False)
-    for title, rows in report.tables().items():
+    countries = [{**row, "sends_receipts": "yes" if row["sends_receipts"] else "never"} for row in report.countries]
+    shown = {"exclusions": report.exclusions, "errors": report.errors, "countries": countries[:largest]}
+    for title, rows in {"funnel": report.tables()["funnel"], **shown}.items():
         if rows:
             print_table(title.capitalize(), rows)
+    if more := len(countries) - len(shown["countries"]):
+        out.print(f"… and {more:,} more: --all", markup=False, highlight=False)
 
 
 def _print_csv(report: RunResults) -> None:
@@ -152,7 +167,6 @@ def _print_html(report: RunResults) -> None:
 
 
 _PRINTERS: Final = {
-    ReportFormat.TABLE: _print_report,
     ReportFormat.JSON: lambda report: print_json({"run_key": report.run_key, **_as_json(report)}),
     ReportFormat.CSV: _print_csv,
     ReportFormat.HTML: _print_html,

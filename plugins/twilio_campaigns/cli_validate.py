@@ -11,11 +11,11 @@ from twilio_campaigns.cli_common import Format, Include, err, errors_to_stderr, 
 from twilio_campaigns.cli_output import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from twilio_campaigns.domain.campaign import Campaign
     from twilio_campaigns.domain.campaign_files import Loaded
     from twilio_campaigns.domain.file_problems import Finding
-    from twilio_campaigns.domain.yaml_lines import KeyPath
 
 
 def validate(
@@ -38,12 +38,15 @@ def validate(
         for campaign in loaded:
             if data:
                 found += _data(campaign, include)
-            if connections:
-                found += _connections(campaign)
+        unconnected: set[str] = set()
+        for finding, names in _connections(loaded, include) if connections else ():
+            found.append(finding)
+            unconnected.update(names)
     # What other files lean on comes first.
-    found.sort(key=lambda finding: ("/campaigns/" in finding.file, finding.file, finding.line or 0))
+    found.sort(key=lambda finding: ("/campaigns/" in f"/{finding.file}", finding.file, finding.line or 0))
     wrong = {finding.file for finding in found if strict or not finding.advice}
-    good = [one.campaign.campaign_id for one in loaded if one.problems.shown not in wrong]
+    named = [(one.campaign.campaign_id, one.problems.shown) for one in loaded]
+    good = [name for name, shown in named if shown not in wrong and name not in unconnected]
     if output is Format.JSON:
         print_json({"campaigns": good, "problems": [finding.as_json() for finding in found]})
     else:
@@ -72,21 +75,38 @@ def _data(campaign: Loaded, include: Path) -> Iterator[Finding]:
     return review_data(campaign, include)
 
 
-def _connections(loaded: Loaded) -> Iterator[Finding]:
-    """Find connections that are not there, or say nothing that can be used; nobody is called."""
+def _connections(loaded: Sequence[Loaded], include: Path) -> Iterator[tuple[Finding, list[str]]]:
+    """Tell each connection that is not there, or says nothing that can be used, once; nobody is called.
+
+    :return: what is wrong, and the campaigns that name it.
+    """
+    from twilio_campaigns.domain.file_problems import Finding, shown_path
+
+    naming: dict[tuple[str, str], list[Loaded]] = {}
+    for one in loaded:
+        for wrong in _wrong_connections(one.campaign):
+            naming.setdefault(wrong, []).append(one)
+    for (field, problem), those in naming.items():
+        names = [one.campaign.campaign_id for one in those]
+        if len(those) == 1:
+            yield Finding(those[0].problems.shown, None, field, problem), names
+        else:
+            told = f"{problem} Campaigns: {', '.join(names)}."
+            yield Finding(shown_path(include / "campaigns", include), None, field, told), names
+
+
+def _wrong_connections(campaign: Campaign) -> Iterator[tuple[str, str]]:
+    """Give the field of each connection that cannot be used, and why."""
     from twilio_campaigns.domain.exceptions import TwilioCampaignsError
     from twilio_campaigns.domain.segment import SqlSegment
     from twilio_campaigns.hooks.segment import connection_of
     from twilio_campaigns.hooks.twilio import TwilioHook
 
-    campaign = loaded.campaign
-    looks: list[tuple[KeyPath, Callable[[], object]]] = [
-        (("connection",), TwilioHook(campaign.connection).get_settings)
-    ]
+    looks: list[tuple[str, Callable[[], object]]] = [("connection", TwilioHook(campaign.connection).get_settings)]
     if isinstance(segment := campaign.segment, SqlSegment):
-        looks.append((("segment", "connection"), lambda: connection_of(segment.connection)))
-    for path, look in looks:
+        looks.append(("segment.connection", lambda: connection_of(segment.connection)))
+    for field, look in looks:
         try:
             look()
         except TwilioCampaignsError as error:
-            yield loaded.problems.finding(path, str(error))
+            yield field, str(error)

@@ -188,7 +188,8 @@ def test_a_broken_file_is_one_clear_error_and_hides_no_other(include, content, e
 
 
 @pytest.mark.parametrize("name", ["UTF-16 with its mark", "NUL by its escape", "near name", "six cron fields", "tab"])
-def test_the_command_line_says_the_same_and_names_the_good_one(include, name):
+def test_the_command_line_says_the_same_and_names_the_good_one(include, name, monkeypatch):
+    monkeypatch.chdir(include.parent)
     content, expected = BAD[name]
     write(include, content)
     result = CliRunner().invoke(app, ["validate", "--include", str(include)])

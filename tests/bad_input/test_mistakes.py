@@ -1,6 +1,7 @@
 """Every mistake of the table is found, at its place, with what is wrong and what to do, and nothing else is said."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,7 +18,9 @@ def validate(include, *words):
 
 
 @pytest.fixture
-def include(tmp_path):
+def include(tmp_path, monkeypatch):
+    # Paths are named as they are opened from the current folder.
+    monkeypatch.chdir(tmp_path)
     return tmp_path / "include"
 
 
@@ -87,12 +90,30 @@ class TestTheCommand:
         result = validate(include, "--connections")
         assert result.exit_code == 1
         one, other = sorted(result.stderr.splitlines())
-        assert one.startswith("include/campaigns/spring.yaml:1: connection: ")
+        assert one.startswith("include/campaigns/spring.yaml: connection: ")
         assert "twilio_default" in one
-        assert other.startswith("include/campaigns/spring.yaml:2: segment.connection: ")
+        assert other.startswith("include/campaigns/spring.yaml: segment.connection: ")
         assert "warehouse_default" in other
         connect_twilio("http://127.0.0.1:1")
         assert len(validate(include, "--connections").stderr.splitlines()) == 1
+
+    def test_a_connection_that_several_campaigns_name_is_told_once(self, include):
+        Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
+        spring = include / "campaigns" / "spring.yaml"
+        (include / "campaigns" / "autumn.yaml").write_bytes(spring.read_bytes())
+        result = validate(include, "--connections")
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("include/campaigns: connection: ")
+        assert line.endswith(" Campaigns: autumn, spring.")
+
+    @pytest.mark.parametrize(("folder", "named"), [(".", "include"), ("include", "."), ("include/campaigns", "..")])
+    def test_paths_open_from_the_current_folder(self, include, monkeypatch, folder, named):
+        Mistake("", "", "timezone: Europe/Berlim", "campaigns/spring.yaml", ()).write(include)
+        monkeypatch.chdir(include.parent / folder)
+        for given in (named, include):
+            (line,) = validate(given).stderr.splitlines()
+            assert Path(line.partition(":")[0]).samefile(include / "campaigns" / "spring.yaml")
 
     def test_nothing_waits_for_airflow(self, include):
         import subprocess

@@ -266,4 +266,6 @@ def _check_cron(value: str) -> None:
     try:
         croniter(value).get_next()
     except (CroniterError, ValueError) as error:
-        raise problem(f"{value!r} is not a cron expression ({error}). {remedy}") from None
+        # It begins with the expression itself, in brackets.
+        reason = str(error).removeprefix(f"[{value}] ")
+        raise problem(f"{value!r} is not a cron expression ({reason}). {remedy}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
@@ -12,7 +13,6 @@ from twilio_campaigns.domain.yaml_lines import YamlProblem, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
@@ -186,10 +186,15 @@ def _shortened(text: str) -> str:
 
 
 def shown_path(path: Path, include: Path) -> str:
-    """Name a file as people know it, without the machine's own folders."""
+    """Name a file as people know it.
+
+    Below a relative folder the name leads there from the current one; of an absolute folder only the last part is
+    named, without the machine's own folders.
+    """
     # Links are not followed: a mounted ConfigMap is full of them, and people know the name of the link.
     try:
-        return path.absolute().relative_to(include.absolute().parent).as_posix()
+        inner = path.absolute().relative_to(include.absolute())
+        return ((Path(include.name) if include.is_absolute() else include) / inner).as_posix()
     except ValueError:
         return path.name
 

@@ -41,17 +41,35 @@ def missing_columns(loaded: Loaded, columns: Sequence[str]) -> Iterator[Finding]
 
     :param columns: of the segment.
     """
+    for path, name, line in _without_column(loaded.campaign.message, columns):
+        what = (
+            f"the segment has no column {name!r}, so nobody would get the message. {_remedy(name, columns)} "
+            f'Or write {{{{ {name} | default("…") }}}}.'
+        )
+        yield loaded.problems.finding(path, what, loaded.problems.line_of_text(path, line))
+
+
+def columns_asked_for(message: Message, columns: Sequence[str]) -> Iterator[str]:
+    """Say which variables of a message have no column, and which column may be meant.
+
+    :param columns: of the segment.
+    """
+    for _, name, _ in _without_column(message, columns):
+        yield f"No column {name!r}. {_remedy(name, columns)}"
+
+
+def _without_column(message: Message, columns: Sequence[str]) -> Iterator[tuple[KeyPath, str, int]]:
+    """Find each variable without a column once: where it is asked for, its name and its line there."""
     seen = {"campaign_id", *columns}
-    for path, template in _templates(loaded.campaign.message):
+    for path, template in _templates(message):
         for name, line in needed_variables(template).items():
             if name not in seen:
                 seen.add(name)
-                remedy = did_you_mean(name, columns, f"It has {', '.join(columns)}.")
-                what = (
-                    f"the segment has no column {name!r}, so nobody would get the message. {remedy} "
-                    f'Or write {{{{ {name} | default("…") }}}}.'
-                )
-                yield loaded.problems.finding(path, what, loaded.problems.line_of_text(path, line))
+                yield path, name, line
+
+
+def _remedy(name: str, columns: Sequence[str]) -> str:
+    return did_you_mean(name, columns, f"It has {', '.join(columns)}.")
 
 
 def _templates(message: Message) -> Iterator[tuple[KeyPath, str]]:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 #: States in which nothing of a run is sent any more.
 OVER: Final = frozenset({RunState.DONE, RunState.STOPPED})
-#: Figures of view `campaign_performance`, in the order in which a run goes through them.
+#: Figures of view `campaign_performance`, in the order in which a run goes through them, and what is not billed yet.
 _FUNNEL: Final = (
     *("excluded", "planned", "too_late", "waiting", "unknown", "enqueued", "enqueue_failed", "sent", "delivered"),
-    *("failed", "rejected", "unreported", "open", "clicked", "parts", "price", "price_unit"),
+    *("failed", "rejected", "unreported", "open", "clicked", "parts", "price", "price_unit", "unpriced"),
 )
 
 

@@ -22,7 +22,8 @@ Rows = list[dict[str, Any]]
 class RunResults:
     """What became of one campaign run.
 
-    :param funnel: figures named as in view `campaign_performance`; who steered the run last, and why, behind them.
+    :param funnel: figures named as in view `campaign_performance`; `unpriced`: accepted messages not billed yet; who
+        steered the run last, and why, behind them.
     :param exclusions: whom the audience left out, by reason, the most frequent first.
     :param countries: delivery by country, the largest first; where carriers send no receipts its rate says nothing.
     :param errors: what went wrong, what it means and what to do, the most frequent first.
@@ -61,10 +62,13 @@ class Reports:
         self._keeper.catch_up()
         return [_status(run) for run in self._index.runs(Scope(campaign_id=campaign_id), Page(size=limit)).rows]
 
-    def open_days(self) -> Rows:
-        """Tell which days have messages without an end, when each was read last, and what went wrong then."""
+    def open_days(self, campaign_id: str | None = None) -> Rows:
+        """Tell which days have messages that are not settled, when each was read last, and what went wrong then.
+
+        :param campaign_id: count only this campaign's messages.
+        """
         self._keeper.catch_up()
-        return [asdict(day) for day in self._health.open_days()]
+        return [asdict(day) for day in self._health.open_days(campaign_id)]
 
     def report(self, run_key: str) -> RunResults:
         """Tell what became of a run.
@@ -77,7 +81,7 @@ class Reports:
             raise LookupError(f"There is no run {run_key}.")
         return RunResults(
             run_key,
-            _funnel(run, self._figures.delays(scope).median),
+            _funnel(run, self._figures.delays(scope).median, sum(cost.unpriced for cost in self._figures.costs(scope))),
             [{"skip_reason": found.reason, "rows": found.messages} for found in self._figures.exclusions(scope)],
             [_country(asdict(found), found.delivery_rate) for found in self._figures.countries(scope)],
             [
@@ -100,7 +104,7 @@ def _status(run: RunRow) -> dict[str, Any]:
     }
 
 
-def _funnel(run: RunRow, median: float | None) -> dict[str, Any]:
+def _funnel(run: RunRow, median: float | None, unpriced: int) -> dict[str, Any]:
     counts = asdict(run.counts)
     figures = ("audience", "excluded", "planned", "too_late", "waiting", "unknown", "enqueued", "enqueue_failed")
     more = ("sent", "delivered", "failed", "rejected")
@@ -115,7 +119,9 @@ def _funnel(run: RunRow, median: float | None) -> dict[str, Any]:
         "click_rate": _rounded(run.counts.click_rate, 4),
         "median_seconds_to_delivery": _rounded(median, 1),
         "parts": counts["parts"],
-        **{name: getattr(run, name) for name in ("price", "price_unit", "dag_id", "dag_run_id")},
+        **{name: getattr(run, name) for name in ("price", "price_unit")},
+        "unpriced": unpriced,
+        **{name: getattr(run, name) for name in ("dag_id", "dag_run_id")},
         **{name: getattr(run, name) for name in ("state_reason", "state_changed_by")},
     }
 

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 #: Sums of counters, given `summary_counts as c`; what answers call them.
 SUMS: Final = ", ".join(f"coalesce(sum(c.{name}), 0)::bigint as {name}" for name in (*COUNTERS, "parts"))
-#: An amount says nothing where several currencies would be added up.
+#: An amount says nothing where several currencies would be added up, nor before Twilio has billed anything: it names
+#: the currency long before the price.
 PRICE: Final = """
-case when count(distinct nullif(c.price_unit, '')) = 1 then sum(c.price) end as price,
-case when count(distinct nullif(c.price_unit, '')) = 1 then max(c.price_unit) end as price_unit
+case when count(distinct nullif(c.price_unit, '')) = 1 and sum(c.priced) > 0 then sum(c.price) end as price,
+case when count(distinct nullif(c.price_unit, '')) = 1 and sum(c.priced) > 0 then max(c.price_unit) end as price_unit
 """
 #: Sums over countries whose carriers send receipts; takes the others as `no_receipts`.
 REPORTING: Final = """

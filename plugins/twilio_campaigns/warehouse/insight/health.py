@@ -32,11 +32,12 @@ order by started_at desc limit 1
 _OPEN_DAYS: Final = """
 select s.tracked_on as day, sum(s.open)::bigint as open, d.last_pass_at, p.error
 from summary_days as s
+join summary_runs as r using (run_key)
 left join reconcile_days as d on d.day = s.tracked_on
 left join lateral (
     select error from reconcile_passes where day = s.tracked_on order by started_at desc limit 1
 ) as p on true
-where s.open > 0
+where s.open > 0 and (%(campaign_id)s::text is null or r.campaign_id = %(campaign_id)s)
 group by s.tracked_on, d.last_pass_at, p.error
 order by s.tracked_on desc
 """
@@ -89,8 +90,9 @@ from summary_marks as m
 
 @dataclass(frozen=True, slots=True)
 class OpenDay:
-    """A reconcile day that has messages without an end.
+    """A reconcile day that has messages which are not settled.
 
+    :param open: how many are not settled: their status may change, or their price is still to come.
     :param error: what the last pass met.
     """
 
@@ -240,9 +242,12 @@ class Health:
             summaries=filled(Freshness, summaries),
         )
 
-    def open_days(self) -> list[OpenDay]:
-        """Tell which days have messages without an end, the newest first."""
-        return [filled(OpenDay, row) for row in self._rows(_OPEN_DAYS)]
+    def open_days(self, campaign_id: str | None = None) -> list[OpenDay]:
+        """Tell which days have messages that are not settled, the newest first.
+
+        :param campaign_id: count only this campaign's messages.
+        """
+        return [filled(OpenDay, row) for row in rows_of(self._warehouse, _OPEN_DAYS, {"campaign_id": campaign_id})]
 
     def _passes(self, query: Any) -> list[PassRow]:  # noqa: ANN401 - one of the constants
         return [filled(PassRow, row) for row in self._rows(query)]
