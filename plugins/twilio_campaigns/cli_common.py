@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -53,13 +55,28 @@ Include = Annotated[
 def errors_to_stderr() -> Iterator[None]:
     """Say what a person can mend on standard error, without a traceback, and end with exit code 1."""
     try:
-        yield
+        with _warnings_to_stderr():
+            yield
     except Exception as error:
         said = _explain(error)
         if said is None:
             raise
         err.print(said, style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def _warnings_to_stderr() -> Iterator[None]:
+    """Keep what is logged from standard output, where Airflow's own handler would write it between the answers."""
+    logger, handler = logging.getLogger("twilio_campaigns"), logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before, logger.handlers = logger.handlers, [handler]
+    propagates, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before, propagates
 
 
 def _explain(error: Exception) -> str | None:

@@ -135,18 +135,16 @@ def _standing_for_the_connection(database_url: str | None) -> Iterator[None]:
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """Collect what would stand in the task's log; Airflow's own handler would write it between the answers."""
+    """Collect what would stand in the task's log, to be said as notes behind the answers."""
     remarks: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: remarks.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("twilio_campaigns")
-    logger.addHandler(handler)
-    propagates, logger.propagate = logger.propagate, False
+    before, logger.handlers = logger.handlers, [handler]
     try:
         yield remarks
     finally:
-        logger.propagate = propagates
-        logger.removeHandler(handler)
+        logger.handlers = before
 
 
 class _Said:
