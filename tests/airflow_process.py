@@ -10,7 +10,7 @@ from pathlib import Path
 # It reads requests from its standard input and answers each one on its standard output; everything else that is said
 # goes to standard error.
 AIRFLOW = '''
-import json, os, sys
+import json, os, sys, time
 from datetime import datetime
 
 sys.modules["twilio_campaigns.simulator"] = None  # nothing may need it
@@ -100,8 +100,8 @@ def schedule(dag_ids):
         def terminate(self):
             pass
 
-    found = []
-    for _ in range(6):
+    found, until = [], time.monotonic() + 90
+    while time.monotonic() < until:
         executor = InThisProcess(parallelism=4)
         runner = SchedulerJobRunner(Job(), num_runs=6, scheduler_idle_sleep_time=0, executors=[executor])
         run_job(runner.job, execute_callable=runner._execute)
@@ -110,6 +110,7 @@ def schedule(dag_ids):
             found = [{"dag_id": run.dag_id, "run_type": str(run.run_type), **told(run)} for run in runs]
         if {run["dag_id"] for run in found if run["state"] == "success"} == set(dag_ids):
             break
+        time.sleep(0.5)
     return found
 
 
