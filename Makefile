@@ -33,7 +33,7 @@ up: $(STAMP) ## Start the same stack and leave it running
 down: $(STAMP) ## Stop what `make up` started
 	@$(BIN)/python -m include.local.stack down
 
-test: $(STAMP) ## Run every test, the real stack included
+test: $(STAMP) ## Run the tests, the real stack included
 	$(BIN)/python -m pytest
 
 bench: $(STAMP) ## Send, reconcile, take webhooks beside the SDK and others, ask pages on a million messages, then 100,000 through the stack

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from include.local.chaos import Options, run, show
 
-pytestmark = pytest.mark.system
+# `make chaos` does the same with ten thousand messages and a hundred kills.
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 def test_whatever_is_killed_everybody_gets_one_message_and_is_accounted_for():
