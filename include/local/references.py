@@ -134,7 +134,7 @@ def _answer(mistake: Mistake) -> str:
         include = Path(folder) / "include"
         mistake.write(include)
         loaded, found = review(include)
-        found += (finding for one in loaded for finding in review_data(one, include))
+        found += (finding for finding, _ in review_data(loaded, include))
     place = f"include/{mistake.at}: "
     (said,) = (finding for finding in found if finding.startswith(place))
     return f"{'*Advice.* ' if said.advice else ''}{_code(said.removeprefix('include/'))}"

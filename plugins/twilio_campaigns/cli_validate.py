@@ -34,19 +34,19 @@ def validate(
     from twilio_campaigns.domain.file_review import review
 
     with errors_to_stderr():
-        loaded, found = review(include)
-        for campaign in loaded:
-            if data:
-                found += _data(campaign, include)
-        unconnected: set[str] = set()
-        for finding, names in _connections(loaded, include) if connections else ():
-            found.append(finding)
-            unconnected.update(names)
+        loaded, reviewed = review(include)
+        concerned = {one.problems.shown: [one.campaign.campaign_id] for one in loaded}
+        told = [(finding, concerned.get(finding.file, [])) for finding in reviewed]
+        if data:
+            told += _data(loaded, include)
+        if connections:
+            told += _connections(loaded, include)
     # What other files lean on comes first.
-    found.sort(key=lambda finding: ("/campaigns/" in f"/{finding.file}", finding.file, finding.line or 0))
-    wrong = {finding.file for finding in found if strict or not finding.advice}
-    named = [(one.campaign.campaign_id, one.problems.shown) for one in loaded]
-    good = [name for name, shown in named if shown not in wrong and name not in unconnected]
+    told.sort(key=lambda one: ("/campaigns/" in f"/{one[0].file}", one[0].file, one[0].line or 0))
+    wrong = [names for finding, names in told if strict or not finding.advice]
+    named = (one.campaign.campaign_id for one in loaded)
+    good = [name for name in named if not any(name in names for names in wrong)]
+    found = [finding for finding, _ in told]
     if output is Format.JSON:
         print_json({"campaigns": good, "problems": [finding.as_json() for finding in found]})
     else:
@@ -69,10 +69,10 @@ def _print(good: list[str], found: list[Finding]) -> None:
         err.print(finding, style="yellow" if finding.advice else "red", markup=False, highlight=False)
 
 
-def _data(campaign: Loaded, include: Path) -> Iterator[Finding]:
+def _data(loaded: Sequence[Loaded], include: Path) -> Iterator[tuple[Finding, list[str]]]:
     from twilio_campaigns.hooks.segment_review import review_data
 
-    return review_data(campaign, include)
+    return review_data(loaded, include)
 
 
 def _connections(loaded: Sequence[Loaded], include: Path) -> Iterator[tuple[Finding, list[str]]]:

@@ -85,6 +85,30 @@ class TestTheCommand:
         assert "use --no-data" in validate(include).stderr
         assert validate(include, "--no-data").exit_code == 0
 
+    def test_a_data_file_that_several_campaigns_read_is_told_once_and_keeps_each_from_being_good(self, include):
+        Mistake("", "", "c2,+12025550102", "segments/vip.csv", ()).write(include)
+        spring = include / "campaigns" / "spring.yaml"
+        (include / "campaigns" / "autumn.yaml").write_bytes(spring.read_bytes())
+        (include / "campaigns" / "other.yaml").write_text(spring.read_text().replace("vip.csv", "vip2.csv"))
+        (include / "segments" / "vip2.csv").write_text(FILES["segments/vip.csv"])
+        result = validate(include, "--format", "json")
+        answer = json.loads(result.stdout)
+        assert (result.exit_code, answer["campaigns"]) == (1, ["other"])
+        assert [(found["file"], found["line"]) for found in answer["problems"]] == [("include/segments/vip.csv", 3)]
+
+    def test_columns_are_looked_for_by_each_campaign_that_reads_a_file(self, include):
+        Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
+        spring = include / "campaigns" / "spring.yaml"
+        (include / "campaigns" / "autumn.yaml").write_text(spring.read_text().replace("first_name", "nickname"))
+        (include / "campaigns" / "winter.yaml").write_text(
+            spring.read_text().replace("vip.csv", "vip.csv\n  phone_column: mobile")
+        )
+        result = validate(include)
+        assert (result.exit_code, result.stdout) == (1, "spring: ok\n")
+        autumn, winter = result.stderr.splitlines()
+        assert autumn.startswith("include/campaigns/autumn.yaml:8: message.body: the segment has no column 'nickname'")
+        assert winter.startswith("include/campaigns/winter.yaml:3: segment.file: segments/vip.csv has no column")
+
     def test_connections_are_looked_for_where_somebody_asks(self, include, connect_twilio):
         Mistake("", "", "  query: select 1", "campaigns/spring.yaml", (), old="  file: segments/vip.csv").write(include)
         result = validate(include, "--connections")
