@@ -113,7 +113,9 @@ class TestSchedules:
             ("@weekly", "UTC", ["schedule"]),  # midnight
             ("@quarterly", "UTC", ["schedule"]),
             ("@hourly", "UTC", ["schedule", "schedule"]),  # the night, and repeat_after
-            ("0 9,21 * * *", "UTC", ["schedule"]),  # twelve hours apart is far enough
+            ("0 8,20 * * *", "UTC", ["schedule"]),  # twelve hours apart: most texts of a run are younger than that
+            ("0 7,20 * * *", "UTC", ["schedule", "schedule"]),
+            ("0 8 * * *", "UTC", []),
             ("0 9,19 * * *", "UTC", ["schedule"]),
             (None, "UTC", []),
         ],

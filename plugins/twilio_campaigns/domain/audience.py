@@ -52,7 +52,8 @@ _EXPLAINED: Final[dict[str, str]] = {
     SkipReason.TEMPLATE_ERROR: "The text could not be rendered for this person; the log of prepare_audience says why.",
     SkipReason.EMPTY_BODY: "Nothing was left of the text for this person.",
     SkipReason.INVALID_MEDIA_URL: "A media address is no public http(s) address.",
-    SkipReason.BODY_TOO_LONG: "The text is longer than Twilio takes. Shorten the template or what it is filled with.",
+    SkipReason.BODY_TOO_LONG: "The text is longer than Twilio takes, or than audience.max_parts. Shorten it, or raise "
+    "max_parts.",
     SkipReason.DUPLICATE_NUMBER: "Another row of the segment has the same number; the lowest customer_id is texted.",
     SkipReason.SUPPRESSED: "The person opted out, or the number is known to be bad; see table suppressions.",
     SkipReason.RECENTLY_TEXTED: "Another run of the campaign has texted them within repeat_after, or is about to.",

@@ -89,10 +89,11 @@ def _on_the_schedule(campaign: Campaign) -> Iterator[Mistake]:
         )
         yield path, what, None
     shortest = min(_gaps(runs))
-    if campaign.repeat_after > shortest:
+    # An equal one as well: the texts of a run go out after its beginning, so they are younger than the gap.
+    if campaign.repeat_after >= shortest:
         what = (
-            f"runs follow each other after {shortest}, and repeat_after ({campaign.repeat_after}) leaves out whom an "
-            "earlier run has had. Lower repeat_after if everybody is meant to get each."
+            f"repeat_after ({campaign.repeat_after}) is at least as long as the gap between two runs ({shortest}), so "
+            "a run leaves out whom the one before has texted. Lower repeat_after if everybody is meant to get each."
         )
         yield path, what, None
 
