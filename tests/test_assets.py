@@ -1,6 +1,7 @@
 """Assets that other DAGs wait for."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from builders import campaign, freeze, in_run, people
+from conftest import ROOT
 from told_run import AT, tell_run
 from twilio_campaigns.assets import campaign_asset, emit, reconciled_days
 from twilio_campaigns.engine.reconcile import Look
@@ -81,6 +83,14 @@ class TestReport:
         extra = events[campaign_asset("spring")].extra
         assert (extra["state"], extra["planned"], extra["waiting"], extra["enqueued"]) == ("stopped", 3, 3, 0)
         assert json.loads(json.dumps(extra)) == extra
+
+    def test_the_page_tells_every_figure_of_the_event_and_no_other(self, report):
+        _, events = report(lambda run: run.stop())
+        page = (ROOT / "docs" / "airflow.md").read_text("utf-8")
+        _, _, after = page.partition("`extra` of a campaign's event:\n\n")
+        table, _, _ = after.partition("\n\n")
+        told = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+        assert sorted(told) == sorted(events[campaign_asset("spring")].extra)
 
     def test_a_paused_run_is_not(self, report):
         outlets, events = report(lambda run: run.pause())

@@ -65,6 +65,15 @@ def test_the_ten_questions_name_commands_that_there_are():
             assert command in known | {"commands"}, f"{page.name}: {command}"
 
 
+def test_airflow_has_the_options_that_are_named():
+    from airflow.configuration import conf
+
+    named = {found for page in PAGES for found in re.findall(r"`\[([a-z_]+)\] ([a-z_]+)", page.read_text("utf-8"))}
+    assert ("core", "num_dag_runs_to_retain_rendered_fields") in named
+    described = conf.configuration_description
+    assert [option for section, option in named if option not in described[section]["options"]] == []
+
+
 def statements(page, heading):
     """The SQL below a heading."""
     section = re.split(rf"^## {heading}$", page.read_text("utf-8"), flags=re.MULTILINE)[1].split("\n## ")[0]
