@@ -100,6 +100,7 @@ class TestReport:
         assert page.tags[0] == "html"
         assert not {"script", "link", "img"} & set(page.tags)
         assert ["delivered", "6"] in page.rows
+        assert {"30003", "30007", "21211"} <= {cell for row in page.rows for cell in row}
         assert ["state reason", ""] not in page.rows
         assert any("<script>alert(1)</script> [red]" in cell for row in page.rows for cell in row)
 
@@ -108,6 +109,7 @@ class TestReport:
         for title in ("Funnel", "Exclusions", "Countries", "Errors"):
             assert title in said
         assert said.index("Errors") < said.index("Countries")
+        assert {"30003", "30007", "21211"} <= set(said.split())
         assert "30003" in said
         assert "30,003" not in said
         assert "yes" in said

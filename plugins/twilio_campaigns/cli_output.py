@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twilio_campaigns.cli_common import err, out
+from twilio_campaigns.domain.values import as_json, is_figure, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -22,19 +23,13 @@ Rows = list[dict[str, Any]]
 
 def print_json(value: object) -> None:
     """Print JSON: moments and days by ISO 8601, amounts as numbers."""
-    out.print_json(json.dumps(value, default=_plain))
-
-
-def _plain(value: object) -> object:
-    from decimal import Decimal
-
-    return float(value) if isinstance(value, Decimal) else str(value)
+    out.print_json(json.dumps(value, default=as_json))
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows as a table, figures to the right.
 
-    :param rows: at least one, all with the same columns.
+    :param rows: at least one, all with the same columns; codes are texts.
     """
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
@@ -42,7 +37,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if figures else "left", overflow="fold")
     for row in rows:
         # As Text: rich would take brackets in a message for its own.
-        table.add_row(*(Text(as_text(value, name)) for name, value in row.items()))
+        table.add_row(*(Text(text_of(value)) for value in row.values()))
     out.print(table)
 
 
@@ -51,26 +46,6 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-
-
-def is_figure(value: object) -> bool:
-    """Whether people want to see this value to the right of its column."""
-    from decimal import Decimal
-
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
-def as_text(value: object, column: str = "") -> str:
-    """Write one value for people.
-
-    :param column: where it stands: codes are names, and names have no separators.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    is_code = column == "code" or column.endswith("_code")
-    return f"{value:,}" if isinstance(value, int) and not is_code else str(value)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, open_warehouse, out
-from twilio_campaigns.cli_output import as_text, is_figure, print_csv, print_json, print_table
+from twilio_campaigns.cli_output import print_csv, print_json, print_table
+from twilio_campaigns.domain.values import code_text, is_figure, text_of
 
 if TYPE_CHECKING:
     from twilio_campaigns.warehouse.reports import Rows, RunResults
@@ -133,12 +134,17 @@ def _print_report(report: RunResults, largest: int | None) -> None:
     """Print tables: what somebody has to mend stands before the countries, of which there may be two hundred."""
     out.print(report.run_key, style="bold", markup=False, highlight=False)
     countries = [{**row, "sends_receipts": "yes" if row["sends_receipts"] else "never"} for row in report.countries]
-    shown = {"exclusions": report.exclusions, "errors": report.errors, "countries": countries[:largest]}
+    shown = {"exclusions": report.exclusions, "errors": _errors(report), "countries": countries[:largest]}
     for title, rows in {"funnel": report.tables()["funnel"], **shown}.items():
         if rows:
             print_table(title.capitalize(), rows)
     if more := len(countries) - len(shown["countries"]):
         out.print(f"… and {more:,} more: --all", markup=False, highlight=False)
+
+
+def _errors(report: RunResults) -> Rows:
+    """Give the errors as people read them."""
+    return [{**row, "status_code": code_text(row["status_code"])} for row in report.errors]
 
 
 def _print_csv(report: RunResults) -> None:
@@ -159,9 +165,10 @@ def _print_html(report: RunResults) -> None:
     environment = Environment(
         loader=PackageLoader("twilio_campaigns", "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters["text"] = as_text
+    environment.filters["text"] = text_of
     environment.tests["figure"] = is_figure
-    page = environment.get_template("report.html").render(run_key=report.run_key, tables=report.tables())
+    tables = {**report.tables(), "errors": _errors(report)}
+    page = environment.get_template("report.html").render(run_key=report.run_key, tables=tables)
     # Straight to standard output: rich would take brackets for its own.
     typer.echo(page)
 

@@ -6,14 +6,12 @@ line is wrapped. What people read last and at length, a remedy for example, belo
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from twilio_campaigns.domain.values import is_figure, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-_MINUTE: Final = 60
 
 
 def log_table(title: str, rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
@@ -27,7 +25,7 @@ def log_table(title: str, rows: Sequence[Mapping[str, object]]) -> Iterator[str]
     names = list(rows[0])
     cells = [[name.replace("_", " ") for name in names], *([_text(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    to_right = [all(_is_figure(row[name]) for row in rows) for name in names]
+    to_right = [all(row[name] is None or is_figure(row[name]) for row in rows) for name in names]
     cells.insert(1, ["-" * width for width in widths])
     yield title
     for line in cells:
@@ -48,18 +46,5 @@ def log_figures(title: str, figures: Mapping[str, object]) -> Iterator[str]:
         yield f"  {name:<{width}}  {text:>{to_right}}"
 
 
-def _is_figure(value: object) -> bool:
-    return value is None or (isinstance(value, int | float | Decimal | timedelta) and not isinstance(value, bool))
-
-
 def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-        return f"{seconds:.1f} s" if abs(seconds) < _MINUTE else str(timedelta(seconds=round(seconds)))
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return "-" if value is None else text_of(value)

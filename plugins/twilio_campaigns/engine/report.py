@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.domain.log_table import log_figures, log_table
 from twilio_campaigns.domain.status import RunState
-from twilio_campaigns.engine.telling import as_json, error_row
+from twilio_campaigns.domain.values import as_json
+from twilio_campaigns.engine.telling import error_row
 from twilio_campaigns.warehouse.ledger import Ledger
 from twilio_campaigns.warehouse.reports import Reports
 from twilio_campaigns.warehouse.runs import RunStore

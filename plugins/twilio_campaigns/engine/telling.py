@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from twilio_campaigns.domain.errors import error_entry
 from twilio_campaigns.domain.forecast import Forecast
 from twilio_campaigns.domain.log_table import log_figures, log_table
 from twilio_campaigns.domain.preview import Preview
+from twilio_campaigns.domain.values import code_text
 from twilio_campaigns.engine.freeze import plan_of
 from twilio_campaigns.engine.send import campaign_of
 from twilio_campaigns.warehouse.preview import LedgerView
@@ -159,18 +159,13 @@ def tell_refusals(refused: Counter[int | None]) -> Iterator[str]:
     )
 
 
-def as_json(value: object) -> object:
-    """Give an amount as the number that JSON has for it."""
-    return float(value) if isinstance(value, Decimal) else value
-
-
 def error_row(row: Mapping[str, Any]) -> dict[str, object]:
     """Give what a table shows of a kind of error; its remedy last, because it is long.
 
     :param row: with status_code, error, messages and comment, as view `delivery_errors` has them.
     """
     return {
-        "code": "" if row["status_code"] is None else str(row["status_code"]),
+        "code": code_text(row["status_code"]),
         "error": row["error"] or "",
         "messages": row["messages"],
         "what_to_do": row["comment"] or "",
