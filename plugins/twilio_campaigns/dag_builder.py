@@ -40,14 +40,6 @@ EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 SLOT_GRACE: Final = timedelta(minutes=1)
 #: Mapped sending tasks at a time: they share the sender's throughput, so more would only wait for each other.
 BATCHES_AT_ONCE: Final = 4
-_PRESETS: Final = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@quarterly": "0 0 1 */3 *",
-    "@yearly": "0 0 1 1 *",
-}
 
 _ABOUT_THE_AUDIT: Final = """
 A run with logical date **D** audits the messages that Twilio accepted on **D - 5 days** (UTC): every window of that
@@ -227,7 +219,6 @@ def _timetable(campaign: Campaign) -> CronTriggerTimetable | None:
     looks at `run_immediately` only where the DAG has no start date. One that ran before and was paused makes up for
     its last slot if that is no older than `max_lateness`.
     """
-    if campaign.schedule is None:
+    if campaign.cron is None:
         return None
-    cron = _PRESETS.get(campaign.schedule, campaign.schedule)
-    return CronTriggerTimetable(cron, timezone=campaign.timezone, run_immediately=SLOT_GRACE)
+    return CronTriggerTimetable(campaign.cron, timezone=campaign.timezone, run_immediately=SLOT_GRACE)

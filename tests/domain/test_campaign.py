@@ -95,6 +95,16 @@ def test_schedules(schedule):
 
 
 @pytest.mark.parametrize(
+    ("schedule", "cron"), [(None, None), ("@quarterly", "0 0 1 */3 *"), ("0 9 * * 1-5", "0 9 * * 1-5")]
+)
+def test_a_preset_is_a_cron_expression_too_and_the_spec_keeps_what_was_written(schedule, cron):
+    spring = campaign(schedule=schedule)
+    assert spring.cron == cron
+    assert spring.model_dump(mode="json")["schedule"] == schedule
+    assert "cron" not in spring.model_dump()
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"campaign_id": "Spring"}, "'Spring' is no campaign id"),

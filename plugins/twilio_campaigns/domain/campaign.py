@@ -24,7 +24,15 @@ from twilio_campaigns.domain.spec import Duration, Spec, problem
 __all__ = ["AudienceRules", "Campaign", "CircuitBreaker", "FileSegment", "Message", "Segment", "SqlSegment"]
 
 _CAMPAIGN_ID: Final = re.compile(r"[a-z0-9_]{1,100}")
-_PRESETS: Final = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+#: Airflow's presets as cron expressions; croniter does not know all of them.
+_PRESETS: Final = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+}
 _CRON_FIELDS: Final = 5
 #: Of a start date. Near the years 1 and 9999 Airflow's scheduler overflows: no run, and no word to anybody.
 _FIRST_YEAR: Final = 1900
@@ -163,6 +171,11 @@ class Campaign(Spec):
         tuple[Annotated[str, Field(min_length=1, max_length=100)], ...],
         Field(description="Further tags of the DAG."),
     ] = ()
+
+    @property
+    def cron(self) -> str | None:
+        """The schedule as a cron expression, presets too; ``None`` for runs started by people."""
+        return None if self.schedule is None else _PRESETS.get(self.schedule, self.schedule)
 
     def action_type(self) -> Channel:
         """Value of ``action_type`` in the events table: ``mms`` for what a sender of MMS sends."""

@@ -127,8 +127,7 @@ def _on_the_body(campaign: Campaign) -> Iterator[Mistake]:
 
 
 def _runs(campaign: Campaign) -> list[datetime]:
-    cron = "0 0 1 */3 *" if campaign.schedule == "@quarterly" else campaign.schedule
-    times = croniter(cron, _START.astimezone(ZoneInfo(campaign.timezone)), ret_type=datetime)
+    times = croniter(campaign.cron, _START.astimezone(ZoneInfo(campaign.timezone)), ret_type=datetime)
     return [times.get_next() for _ in range(_RUNS)]
 
 
