@@ -16,6 +16,7 @@ from twilio_campaigns.engine.report import report_on
 from twilio_campaigns.engine.resolve import RunResolver
 from twilio_campaigns.engine.send import BatchSender, campaign_of
 from twilio_campaigns.engine.steer import RunSteering
+from twilio_campaigns.engine.telling import tell_audience
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.warehouse.expiry import Expiry
 from twilio_campaigns.warehouse.runs import RunStore
@@ -317,10 +318,11 @@ class TestForecast:
             )
         assert states(other.run_key) == {}
 
-    def test_a_run_says_how_long_it_will_take(self, warehouse, caplog):
+    def test_how_long_it_will_take_is_said_by_the_table_alone(self, warehouse, caplog):
         caplog.set_level("INFO", logger="twilio_campaigns")
         freeze(warehouse, people(30), of=campaign(sender=sender(parts_per_second=10.0)))
-        assert "30 messages of 30 parts at 10 parts/s: 0:00:03 until the last one" in caplog.text
+        assert caplog.messages == ["Segment read: 30 rows."]
+        assert "  estimated duration          3.0 s" in list(tell_audience(warehouse, RUN))
 
 
 class TestSuppressing:

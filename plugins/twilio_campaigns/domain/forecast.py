@@ -70,7 +70,7 @@ class Forecast:
             raise AudienceError(f"{why} Nobody was planned. {remedy}; then clear this task.")
 
     def __str__(self) -> str:
-        """Say it in one line for a log."""
+        """Say it in one sentence, for whoever has to be told why not."""
         ahead = f", {self.parts_ahead:,} parts of other runs before or beside them" if self.parts_ahead else ""
         return (
             f"{self.messages:,} messages of {self.parts:,} parts at {self.parts_per_second:g} parts/s{ahead}: "

@@ -69,11 +69,9 @@ def _freeze(store: AudienceStore, run: Run, campaign: Campaign, rows: Iterator[l
             store.stage(freeze_id, [(next(numbers), reader.read(row)) for row in chunk])
         staged = next(numbers) - 1
         log.info("Segment read: %d rows.", staged)
-        forecast = store.freeze(run, freeze_id, plan_of(campaign), staged)
+        store.freeze(run, freeze_id, plan_of(campaign), staged)
     finally:
         store.discard(freeze_id)
-    if forecast is not None:
-        log.info("%s", forecast)
     return store.state(run.run_key)
 
 

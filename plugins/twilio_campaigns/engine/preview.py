@@ -6,13 +6,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from twilio_campaigns.domain.audience import RecipientReader
-from twilio_campaigns.domain.forecast import Forecast
 from twilio_campaigns.domain.preview import Preview, PreviewedRow
 from twilio_campaigns.engine.freeze import plan_of
 from twilio_campaigns.warehouse.preview import Candidate, LedgerView, Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from twilio_campaigns.domain.audience import Recipient
     from twilio_campaigns.domain.campaign import Campaign
@@ -44,11 +43,28 @@ def preview_audience(
         scratch.judge()
         tallies = tuple(scratch.tallies())
         reasons = scratch.reasons(show)
-    forecast = _forecast(tallies, plan, ledger)
+    return foresee(tallies, plan, ledger, [PreviewedRow(number, found, reasons[number]) for number, found in kept])
+
+
+def foresee(
+    tallies: Iterable[Tally], plan: FreezePlan, ledger: LedgerView | None, rows: Sequence[PreviewedRow] = ()
+) -> Preview:
+    """Say how long a counted audience takes and what it costs, whether it is frozen or not.
+
+    :param ledger: asked for other runs of the sender and for prices; ``None``: they are left out of account.
+    :param rows: the first rows of the segment, where they are to be shown.
+    """
+    counted = tuple(tallies)
+    planned = [tally for tally in counted if tally.reason is None]
+    forecast = plan.forecast(
+        messages=sum(tally.rows for tally in planned),
+        parts=sum(tally.parts for tally in planned),
+        parts_ahead=ledger.parts_ahead() if ledger else 0,
+    )
     found = forecast.problem(send_within=plan.send_within, validity=plan.validity)
     return Preview(
-        tallies=tallies,
-        rows=tuple(PreviewedRow(number, recipient, reasons[number]) for number, recipient in kept),
+        tallies=counted,
+        rows=tuple(rows),
         forecast=forecast,
         prices=ledger.prices() if ledger else {},
         refusal=" ".join(found) if found else None,
@@ -77,14 +93,3 @@ def _read(
 def _candidates(recipients: list[Recipient], left_out: Mapping[str | None, str], read: int) -> Iterator[Candidate]:
     for number, recipient in enumerate(recipients, read + 1):
         yield Candidate(number, recipient, left_out.get(recipient.to_number))
-
-
-def _forecast(tallies: Iterable[Tally], plan: FreezePlan, ledger: LedgerView | None) -> Forecast:
-    planned = [tally for tally in tallies if tally.reason is None]
-    return Forecast(
-        messages=sum(tally.rows for tally in planned),
-        parts=sum(tally.parts for tally in planned),
-        parts_ahead=ledger.parts_ahead() if ledger else 0,
-        parts_per_second=plan.parts_per_second,
-        released_per_second=plan.released_per_second,
-    )

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twilio_campaigns.domain.errors import error_entry
-from twilio_campaigns.domain.forecast import Forecast
 from twilio_campaigns.domain.log_table import log_figures, log_table
-from twilio_campaigns.domain.preview import Preview
 from twilio_campaigns.domain.values import code_text
 from twilio_campaigns.engine.freeze import plan_of
+from twilio_campaigns.engine.preview import foresee
 from twilio_campaigns.engine.send import campaign_of
 from twilio_campaigns.warehouse.preview import LedgerView
 from twilio_campaigns.warehouse.runs import RunStore
-from twilio_campaigns.warehouse.telling import audience_tallies, parts_before
+from twilio_campaigns.warehouse.telling import audience_tallies
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
     from datetime import date, datetime, timedelta
 
+    from twilio_campaigns.domain.preview import Preview
     from twilio_campaigns.engine.chunk import Tally
     from twilio_campaigns.engine.reconcile import Look
     from twilio_campaigns.warehouse.connection import Warehouse
@@ -39,17 +39,8 @@ def tell_audience(warehouse: Warehouse, run_key: str) -> Iterator[str]:
         return
     campaign = campaign_of(run.spec)
     plan = plan_of(campaign)
-    tallies = audience_tallies(warehouse, run_key)
-    planned = [tally for tally in tallies if tally.reason is None]
-    forecast = Forecast(
-        messages=sum(tally.rows for tally in planned),
-        parts=sum(tally.parts for tally in planned),
-        parts_ahead=parts_before(warehouse, plan.sender, run_key),
-        parts_per_second=plan.parts_per_second,
-        released_per_second=plan.released_per_second,
-    )
-    prices = LedgerView(warehouse, campaign.campaign_id, plan).prices()
-    audience = Preview(tallies, (), forecast, prices, None)
+    ledger = LedgerView(warehouse, campaign.campaign_id, plan, run_key)
+    audience = foresee(audience_tallies(warehouse, run_key), plan, ledger)
     yield from log_figures(f"Audience of run {run_key}", _audience_figures(audience))
     yield from log_table("Left out", [{"reason": why, "rows": rows} for why, rows in audience.exclusions().items()])
 

@@ -71,6 +71,10 @@ class FreezePlan:
     released_per_second: float
     validity: timedelta | None
 
+    def forecast(self, messages: int, parts: int, parts_ahead: int) -> Forecast:
+        """Say what sending an audience will take, by the figures that :class:`Forecast` explains."""
+        return Forecast(messages, parts, parts_ahead, self.parts_per_second, self.released_per_second)
+
 
 _OPEN_RUN: Final = """
 insert into campaign_runs (run_key, campaign_id, logical_date, dag_id, dag_run_id, state)
@@ -223,13 +227,12 @@ class AudienceStore:
                 )
         reached(Step.STAGED)
 
-    def freeze(self, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> Forecast | None:
-        """Turn the staged rows into ledger rows, all at once; nothing happens to a run that is frozen already.
+    def freeze(self, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> None:
+        """Turn the staged rows into ledger rows, all at once; a run that is frozen already, or stopped, stays as it is.
 
         Two runs of a campaign freeze one after the other, so that the second one sees whom the first one has.
 
         :param staged: how many rows were staged.
-        :return: what sending will take; `None` where somebody else froze the run meanwhile, or stopped it.
         :raises AudienceError: when the audience could not be reached in time; nothing is written then.
         :raises TransientError: when they are not all there: a server that crashed has emptied the staging table.
         """
@@ -237,11 +240,10 @@ class AudienceStore:
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (run.campaign_id,))
             connection.execute("select from campaign_runs where run_key = %s for update", (run.run_key,))
             _open(connection, run, plan.max_lateness)
-            is_ours = _state(connection, run.run_key) is RunState.FREEZING
-            forecast = self._write(connection, run, freeze_id, plan, staged) if is_ours else None
+            if _state(connection, run.run_key) is RunState.FREEZING:
+                self._write(connection, run, freeze_id, plan, staged)
             connection.execute("delete from audience_staging where freeze_id = %s", (freeze_id,))
             reached(Step.FREEZING)
-        return forecast
 
     def state(self, run_key: str) -> RunState:
         """Give the state of a run that was opened."""
@@ -262,7 +264,7 @@ class AudienceStore:
             return [row["batch_no"] for row in connection.execute(_BATCHES, (run_key,))]
 
     @staticmethod
-    def _write(connection: Connection, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> Forecast:
+    def _write(connection: Connection, run: Run, freeze_id: UUID, plan: FreezePlan, staged: int) -> None:
         found = scalar(connection, "select count(*) from audience_staging where freeze_id = %s", freeze_id)
         if found != staged:
             raise TransientError(
@@ -293,20 +295,14 @@ class AudienceStore:
             (Jsonb(plan.spec), written, run.run_key),
         )
         mark_run(connection, run.run_key)
-        return _forecast(connection, run.run_key, plan)
+        _check_time(connection, run.run_key, plan)
 
 
-def _forecast(connection: Connection, run_key: str, plan: FreezePlan) -> Forecast:
+def _check_time(connection: Connection, run_key: str, plan: FreezePlan) -> None:
     row = connection.execute(_PLANNED, (run_key,)).fetchone() or {}
-    forecast = Forecast(
-        messages=row["messages"],
-        parts=row["parts"],
-        parts_ahead=parts_ahead(connection, plan.sender, besides=run_key),
-        parts_per_second=plan.parts_per_second,
-        released_per_second=plan.released_per_second,
-    )
+    ahead = parts_ahead(connection, plan.sender, besides=run_key)
+    forecast = plan.forecast(row["messages"], row["parts"], ahead)
     forecast.check(send_within=plan.send_within, validity=plan.validity)
-    return forecast
 
 
 def _open(connection: Connection, run: Run, max_lateness: timedelta) -> None:

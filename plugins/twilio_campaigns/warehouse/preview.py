@@ -53,12 +53,14 @@ class LedgerView:
     :param warehouse: where the ledger is; a user that may only read will do, and a standby.
     :param campaign_id: the campaign.
     :param plan: what its freeze would write.
+    :param run_key: the run, where it is one already: what it does itself is then left out of account.
     """
 
-    def __init__(self, warehouse: Warehouse, campaign_id: str, plan: FreezePlan) -> None:
+    def __init__(self, warehouse: Warehouse, campaign_id: str, plan: FreezePlan, run_key: str = "") -> None:
         self._warehouse = warehouse
         self._campaign_id = campaign_id
         self._plan = plan
+        self._run_key = run_key
 
     def left_out(self, numbers: Collection[str | None]) -> dict[str | None, str]:
         """Tell which of these numbers a freeze would leave out now, and why."""
@@ -66,7 +68,7 @@ class LedgerView:
             "numbers": list(numbers),
             "scope": self._plan.scope,
             "campaign_id": self._campaign_id,
-            "run_key": "",  # a run that is none yet
+            "run_key": self._run_key,
             "repeat_after": self._plan.repeat_after,
         }
         with self._reading() as connection:
@@ -75,7 +77,7 @@ class LedgerView:
     def parts_ahead(self) -> int:
         """Count the text segments that other runs still have to send through the same sender."""
         with self._reading() as connection:
-            return parts_ahead(connection, self._plan.sender)
+            return parts_ahead(connection, self._plan.sender, besides=self._run_key)
 
     def prices(self) -> dict[str, Price]:
         """Give what a text segment cost on average within the last 30 days, by country."""

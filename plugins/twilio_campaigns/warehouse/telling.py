@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.preview import Tally
-from twilio_campaigns.warehouse.throughput import parts_ahead
 
 if TYPE_CHECKING:
     from datetime import date
@@ -39,12 +38,6 @@ def audience_tallies(warehouse: Warehouse, run_key: str) -> tuple[Tally, ...]:
     """Count a frozen audience by country and by the reason for which rows are left out."""
     with warehouse.transaction() as connection:
         return tuple(Tally(**row) for row in connection.execute(_TALLIES, (run_key,)))
-
-
-def parts_before(warehouse: Warehouse, sender: str, run_key: str) -> int:
-    """Count the text segments that other runs still have to send through a sender."""
-    with warehouse.transaction() as connection:
-        return parts_ahead(connection, sender, besides=run_key)
 
 
 def day_figures(warehouse: Warehouse, day: date) -> dict[str, Any]:
