@@ -85,16 +85,47 @@ class TestTheCommand:
         assert "use --no-data" in validate(include).stderr
         assert validate(include, "--no-data").exit_code == 0
 
-    def test_a_data_file_that_several_campaigns_read_is_told_once_and_keeps_each_from_being_good(self, include):
-        Mistake("", "", "c2,+12025550102", "segments/vip.csv", ()).write(include)
+    @pytest.mark.parametrize(
+        ("text", "line", "says"),
+        [
+            (FILES["segments/vip.csv"] + "c2,+12025550102\n", 3, "the row has 2 values"),
+            ("", None, "segments/vip.csv is empty"),
+            ("customer_id,phone,phone\n", None, "segments/vip.csv has column 'phone' twice"),
+            ("customer_id,mobile,first_name\n", None, "segments/vip.csv has no column 'phone'"),
+            (None, None, "'segments/vip.csv' does not exist below include/"),
+        ],
+    )
+    def test_a_data_file_that_several_campaigns_read_is_told_once_and_keeps_each_from_being_good(
+        self, include, text, line, says
+    ):
+        Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
         spring = include / "campaigns" / "spring.yaml"
         (include / "campaigns" / "autumn.yaml").write_bytes(spring.read_bytes())
         (include / "campaigns" / "other.yaml").write_text(spring.read_text().replace("vip.csv", "vip2.csv"))
         (include / "segments" / "vip2.csv").write_text(FILES["segments/vip.csv"])
+        (include / "segments" / "vip.csv").unlink()
+        if text is not None:
+            (include / "segments" / "vip.csv").write_text(text)
         result = validate(include, "--format", "json")
         answer = json.loads(result.stdout)
         assert (result.exit_code, answer["campaigns"]) == (1, ["other"])
-        assert [(found["file"], found["line"]) for found in answer["problems"]] == [("include/segments/vip.csv", 3)]
+        (found,) = answer["problems"]
+        assert (found["file"], found["line"]) == ("include/segments/vip.csv", line)
+        assert found["message"].startswith(says)
+        assert found["message"].endswith(" Campaigns: autumn, spring.")
+
+    def test_a_data_file_that_several_campaigns_read_is_read_once(self, include, monkeypatch):
+        from twilio_campaigns.hooks import segment_review
+
+        Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)
+        spring = include / "campaigns" / "spring.yaml"
+        (include / "campaigns" / "autumn.yaml").write_bytes(spring.read_bytes())
+        opened, really = [], segment_review.open_data_file
+        monkeypatch.setattr(
+            segment_review, "open_data_file", lambda of, *how: opened.append(of.file) or really(of, *how)
+        )
+        assert validate(include).stdout == "autumn: ok\nspring: ok\n"
+        assert opened == ["segments/vip.csv"]
 
     def test_columns_are_looked_for_by_each_campaign_that_reads_a_file(self, include):
         Mistake("", "", "# nothing", "campaigns/spring.yaml", ()).write(include)

@@ -42,39 +42,44 @@ def _review_file(readers: Sequence[_Reader], include: Path) -> Iterator[tuple[Fi
     _, segment = readers[0]
     try:
         with open_data_file(segment, include, _CHUNK_ROWS) as table:
-            unfit = dict(_without_columns(table, readers))
-            for one, _ in readers:
-                name = one.campaign.campaign_id
-                found = [unfit[name]] if name in unfit else missing_columns(one, table.columns)
-                yield from ((finding, [name]) for finding in found)
+            fit, unfit = _by_columns(table, readers)
+            yield from (_finding(problem, those, include) for problem, those in unfit.items())
+            for one in fit:
+                yield from ((finding, [one.campaign.campaign_id]) for finding in missing_columns(one, table.columns))
             # Where nobody finds the columns, the first line is hardly a header, and rows are measured by it.
-            if len(unfit) < len(readers) and segment.file.lower().endswith(".csv"):
+            if fit and segment.file.lower().endswith(".csv"):
                 for _ in table.chunks:
                     pass
     except AudienceError as error:
-        yield from _findings(str(error), readers, include)
+        yield _finding(str(error), readers, include)
 
 
-def _without_columns(table: Table, readers: Sequence[_Reader]) -> Iterator[tuple[str, Finding]]:
-    """Tell of each campaign that does not find its columns which it misses."""
+def _by_columns(table: Table, readers: Sequence[_Reader]) -> tuple[list[Loaded], dict[str, list[_Reader]]]:
+    """Tell which campaigns find their columns, and what the others miss."""
+    fit: list[Loaded] = []
+    unfit: dict[str, list[_Reader]] = {}
     for one, segment in readers:
         try:
             check_columns(table, segment)
+            fit.append(one)
         except AudienceError as error:
-            yield one.campaign.campaign_id, one.problems.finding(("segment", "file"), str(error))
+            unfit.setdefault(str(error), []).append((one, segment))
+    return fit, unfit
 
 
-def _findings(problem: str, readers: Sequence[_Reader], include: Path) -> Iterator[tuple[Finding, list[str]]]:
-    """Point to the line of the data file where it is known, once; else to each campaign that names the file."""
-    _, segment = readers[0]
+def _finding(problem: str, readers: Sequence[_Reader], include: Path) -> tuple[Finding, list[str]]:
+    """Tell a problem once: at the campaign that alone has it, or at the data file, at its line where that is known."""
+    one, segment = readers[0]
+    names = [reader.campaign.campaign_id for reader, _ in readers]
+    line = None
     if placed := re.match(re.escape(segment.file) + r":(\d+): ", problem):
-        shown = shown_path(include / segment.file, include)
-        names = [one.campaign.campaign_id for one, _ in readers]
-        yield Finding(shown, int(placed[1]), "", problem[placed.end() :]), names
-        return
-    if "does not exist" in problem and not (include / segment.file).exists():
+        line, problem = int(placed[1]), problem[placed.end() :]
+    elif "does not exist" in problem and not (include / segment.file).exists():
         known = (p.relative_to(include).as_posix() for p in include.rglob("*") if p.suffix in {".csv", ".parquet"})
         remedy = did_you_mean(segment.file, known, "Put it there; where another job writes it later, use --no-data.")
         problem = f"{segment.file!r} does not exist below {include.name}/. {remedy}"
-    for one, _ in readers:
-        yield one.problems.finding(("segment", "file"), problem), [one.campaign.campaign_id]
+    if len(names) > 1:
+        problem = f"{problem} Campaigns: {', '.join(names)}."
+    elif line is None:
+        return one.problems.finding(("segment", "file"), problem), names
+    return Finding(shown_path(include / segment.file, include), line, "", problem), names
