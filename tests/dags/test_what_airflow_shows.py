@@ -75,6 +75,30 @@ class TestLinks:
         run = site.run("reconcile_messages", datetime.now(UTC) - timedelta(days=6))
         assert links(run, "reconcile_messages", "reconcile") == {"Messaging health": "twilio/health-page"}
 
+    def test_airflow_keeps_what_the_page_on_security_says_and_no_more(self, airflow, site):
+        """Of a single message its recipient and text, as rendered fields; of a campaign neither."""
+
+        def kept(run, dag_id, task_id, number):
+            task = f"/api/v2/dags/{dag_id}/dagRuns/{run['run_id']}/taskInstances/{task_id}"
+            rendered = airflow.ask("get", path=f"{task}/{number}")["body"]["rendered_fields"]
+            found = airflow.ask("get", path=f"{task}/xcomEntries?map_index={number}")["body"]["xcom_entries"]
+            return rendered, {entry["key"] for entry in found}
+
+        run = site.run("one_message", datetime.now(UTC))
+        rendered, keys = kept(run, "one_message", "text", 0)
+        assert (rendered["to"], rendered["body"]) == ("+12025550101", "Hello")
+        assert keys == {"return_value", "_link_TwilioMessageLink"}
+        assert [value for value in run["xcoms"] if "2025550101" in value or "Hello" in value] == []
+
+        run = site.run("campaign__handmade", datetime.now(UTC))
+        rendered, keys = kept(run, "campaign__handmade", "send_batch", 0)
+        assert rendered == {"batch_no": 1}
+        links = {f"_link_{name}" for name in ("CampaignLink", "CampaignRunLink", "TwilioMessageLogLink")}
+        assert keys == {"return_value", *links}
+        (log,) = {value for value in run["xcoms"] if "console.twilio.com" in value}
+        assert "from=%2B15005550006" in log
+        assert [value for value in run["xcoms"] if "2025550100" in value or "By hand" in value] == []
+
 
 class TestAssets:
     def test_other_dags_run_when_a_campaign_is_sent_and_when_a_day_is_settled(self, airflow, site, events):
