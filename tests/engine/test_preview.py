@@ -9,7 +9,9 @@ import pytest
 
 from builders import campaign, freeze, people, run, sender
 from twilio_campaigns.domain.campaign import AudienceRules, Message
+from twilio_campaigns.domain.preview import Price
 from twilio_campaigns.engine.preview import preview_audience
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
 
 TABLES = "select relname from pg_class where relnamespace = 'messaging'::regnamespace and relkind = 'r'"
 OBJECTS = "select oid, relname, relfilenode from pg_class order by oid"
@@ -122,15 +124,33 @@ def test_a_number_has_no_place_in_the_scratch_file():
 
 class TestPrices:
     @pytest.fixture
-    def billed(self, warehouse, query):
-        freeze(warehouse, people(6))
-        query(
-            "update messages set send_state = 'accepted', message_sid = 'SM' || to_number, tracked_on = current_date, "
-            "estimated_parts = 2, number_of_message_parts = 2, price = 0.03, price_unit = 'USD', country = 'US'"
-        )
+    def change(self, warehouse, query):
+        """Change what the ledger says of a run, and its summaries with it."""
 
-    def test_a_part_costs_what_it_has_cost_lately(self, warehouse, query, billed):
-        query("update messages set country = 'CA', price = 0.01 where to_number = '+12025550005'")
+        def work(change, where="true", *, of=None):
+            run_key = (of or run()).run_key
+            query(f"update messages set {change} where run_key = %s and {where}", run_key)
+            Summaries(warehouse).refresh(run_key)
+
+        return work
+
+    @pytest.fixture
+    def billed(self, warehouse, change):
+        """Give a run, billed at three cents for two parts."""
+
+        def work(rows, of=None, as_run=None):
+            freeze(warehouse, rows, of=of, as_run=as_run)
+            change(
+                "send_state = 'accepted', message_sid = 'SM' || to_number, tracked_on = current_date, "
+                "estimated_parts = 2, number_of_message_parts = 2, price = 0.03, price_unit = 'USD', country = 'US'",
+                of=as_run,
+            )
+
+        return work
+
+    def test_a_part_costs_what_it_has_cost_lately(self, warehouse, billed, change):
+        billed(people(6))
+        change("country = 'CA', price = 0.01", "to_number = '+12025550005'")
         found = preview_audience(campaign(campaign_id="other"), [people(4, first=100)], warehouse)
         assert {country: price.amount for country, price in found.prices.items()} == {
             "US": Decimal("0.015"),
@@ -139,21 +159,47 @@ class TestPrices:
         assert found.costs() == {"USD": Decimal("0.060")}
         assert found.unpriced() == 0
 
-    def test_the_senders_own_prices_come_first(self, warehouse, query, billed):
-        query("update messages set sender = 'short_code', price = 0.3 where to_number < '+12025550005'")
+    def test_long_texts_and_large_runs_weigh_more(self, warehouse, billed, change):
+        billed(people(6))
+        change("number_of_message_parts = 5, price = 0.05", "to_number = '+12025550005'")
+        billed(people(2, first=50), as_run=run("second"))
+        (price,) = preview_audience(campaign(), [], warehouse).prices.values()
+        assert float(price.amount) == pytest.approx((7 * 0.03 + 0.05) / (7 * 2 + 5))
+
+    def test_what_is_not_billed_yet_makes_nothing_cheaper(self, warehouse, billed, change):
+        billed(people(6))
+        change("price = null", "to_number > '+12025550001'")
         assert preview_audience(campaign(), [], warehouse).prices["US"].amount == Decimal("0.015")
 
+    def test_the_senders_own_prices_come_first(self, warehouse, billed, change):
+        billed(people(2))
+        other = run(campaign_id="other")
+        billed(people(9, first=50), of=campaign(campaign_id="other", sender=sender(name="short_code")), as_run=other)
+        change("price = 0.3", of=other)
+        assert preview_audience(campaign(), [], warehouse).prices["US"].amount == Decimal("0.015")
+        (price,) = preview_audience(campaign(sender=sender(name="new")), [], warehouse).prices.values()
+        assert float(price.amount) == pytest.approx((2 * 0.03 + 9 * 0.3) / (11 * 2))
+
+    def test_an_own_price_in_another_currency_comes_before_what_others_pay(self, warehouse, billed, change):
+        billed(people(2))
+        change("price_unit = 'EUR'")
+        other = run(campaign_id="other")
+        billed(people(9, first=50), of=campaign(campaign_id="other", sender=sender(name="short_code")), as_run=other)
+        assert preview_audience(campaign(), [], warehouse).prices["US"] == Price(Decimal("0.015"), "EUR")
+
     @pytest.mark.parametrize(
-        "change",
+        "what",
         ["price = null", "tracked_on = current_date - 31", "channel = 'mms'", "connection = 'twilio_of_others'"],
     )
-    def test_what_tells_nothing_of_this_campaign_is_no_price(self, warehouse, query, billed, change):
-        query(f"update messages set {change}")
+    def test_what_tells_nothing_of_this_campaign_is_no_price(self, warehouse, billed, change, what):
+        billed(people(6))
+        change(what)
         found = preview_audience(campaign(), [people(3, first=100)], warehouse)
         assert (found.prices, found.unpriced()) == ({}, 3)
 
-    def test_an_mms_is_billed_as_one(self, warehouse, query, billed):
-        query("update messages set channel = 'mms', number_of_message_parts = 3")
+    def test_an_mms_is_billed_as_one(self, warehouse, billed, change):
+        billed(people(6))
+        change("channel = 'mms', number_of_message_parts = 3")
         pictures = campaign(
             sender=sender(channel="mms"), message=Message(body="x", media_urls=("https://example.com/a.jpg",))
         )

@@ -19,6 +19,7 @@ from twilio_campaigns.operators.campaign import (
 from twilio_campaigns.operators.resolve import TwilioResolveUnknownOperator
 from twilio_campaigns.operators.sending import run_of
 from twilio_campaigns.sensors.reconcile import TwilioReconcileSensor
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
 
 RUN = in_run()
 RUN_KEY = "spring/manual__one"
@@ -98,10 +99,14 @@ def test_prepare_audience(site, segment, query):
     ]
 
 
-def test_what_an_audience_will_cost_follows_from_what_others_did(site, segment, query):
+def test_what_an_audience_will_cost_follows_from_what_others_did(site, segment, query, warehouse):
     prepare().execute(RUN)
     send_batch().execute(RUN)
-    query("update messages set price = 0.01, price_unit = 'USD', number_of_message_parts = 1 where country = 'US'")
+    query(
+        "update messages set price = 0.01, price_unit = 'USD', number_of_message_parts = 1 "
+        "where send_state = 'accepted'"
+    )
+    Summaries(warehouse).refresh(RUN_KEY)
     lines = lines_of(prepare())
     assert "  estimated cost, USD           0.13" in lines
     assert "  messages of unknown price        0" in lines

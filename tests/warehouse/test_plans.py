@@ -12,6 +12,7 @@ from twilio_campaigns.domain.scope import Scope
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Reconciler
 from twilio_campaigns.engine.send import BatchSender
+from twilio_campaigns.engine.telling import tell_audience
 from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.figures import Figures
@@ -154,6 +155,18 @@ def test_no_question_of_a_page_reads_a_large_table_from_end_to_end(warehouse, qu
         search.of_run("old/7", state=state, batch_no=1)
     Health(warehouse).report()
     assert len(statements) > 40
+    scanned = scanned_by(warehouse, statements)
+    assert scanned == {}, "\n\n".join(f"{statement}\n{plan}" for statement, plan in scanned.items())
+
+
+@pytest.mark.usefixtures("old_ledger")
+def test_what_the_log_of_a_freeze_tells_reads_no_large_table_from_end_to_end(warehouse, statements):
+    freeze(warehouse, people(300))
+    statements.clear()
+    assert len(list(tell_audience(warehouse, run().run_key))) > 5
+    # What thirty days have cost is a question to the ledger only through its summaries, index or not.
+    (prices,) = (statement for statement in statements if "as is_own" in statement)
+    assert "messages" not in prices
     scanned = scanned_by(warehouse, statements)
     assert scanned == {}, "\n\n".join(f"{statement}\n{plan}" for statement, plan in scanned.items())
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def tell_audience(warehouse: Warehouse, run_key: str) -> Iterator[str]:
     """Give the tables of a frozen audience: who is texted, who is not and why, how long it takes, what it costs.
 
-    Costs follow from what the sender's parts cost within the last 30 days, by country; messages to a country without
-    such a price are counted apart. Nothing is said of a run that has no audience.
+    Costs follow from what the sender's parts cost in runs of the last 30 days, by country; messages to a country
+    without such a price are counted apart. Nothing is said of a run that has no audience.
     """
     run = RunStore(warehouse).run(run_key)
     if run is None or not run.spec:

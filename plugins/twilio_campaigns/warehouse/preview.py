@@ -29,21 +29,31 @@ end as reason) as judged
 where reason is not null
 """  # noqa: S608 - built of constants
 
-# The sender's own prices where it has some: a short code costs other than a long code. An MMS is billed as one.
+# Of summaries, because the ledger has millions of such messages. The sender's own prices where it has some: a short
+# code costs other than a long code. An MMS is billed as one. Twilio names the currency of a message long before its
+# price, and summaries count parts by currency: where some are billed, the bills are for their share of the parts.
 _PRICES: Final = """
-with billed as (
-    select country, price_unit, price, sender = %(sender)s as is_own,
-           case channel when 'mms' then 1 else coalesce(number_of_message_parts, estimated_parts) end as units
-    from messages
-    where send_state = 'accepted' and tracked_on >= current_date - 30 and price is not null and price_unit is not null
-      and connection = %(connection)s and channel = %(channel)s
+with lately as (
+    select s.run_key, s.sender = %(sender)s as is_own
+    from summary_runs as s
+    where s.connection = %(connection)s and s.channel = %(channel)s
+      and exists (select from summary_days as d where d.run_key = s.run_key and d.tracked_on >= current_date - 30)
+),
+billed as (
+    select c.country, c.price_unit, c.price, c.priced, l.is_own,
+           case %(channel)s
+               when 'mms' then c.priced
+               else c.parts::numeric * c.priced / nullif(c.enqueued, 0)
+           end as units
+    from lately as l join summary_counts as c using (run_key)
+    where c.priced > 0 and c.price_unit <> '' and c.country <> ''
 )
 select distinct on (country) country, price_unit,
        coalesce(sum(price) filter (where is_own) / nullif(sum(units) filter (where is_own), 0),
                 sum(price) / nullif(sum(units), 0)) as amount
 from billed
 group by country, price_unit
-order by country, count(*) filter (where is_own) desc, count(*) desc, price_unit
+order by country, coalesce(sum(priced) filter (where is_own), 0) desc, sum(priced) desc, price_unit
 """
 
 
@@ -80,7 +90,10 @@ class LedgerView:
             return parts_ahead(connection, self._plan.sender, besides=self._run_key)
 
     def prices(self) -> dict[str, Price]:
-        """Give what a text segment cost on average within the last 30 days, by country."""
+        """Give what a text segment cost on average in runs of the last 30 days, by country.
+
+        As the runs' summaries say, which those who write to them keep up to date within seconds.
+        """
         asked = {name: getattr(self._plan, name) for name in ("sender", "connection", "channel")}
         with self._reading() as connection:
             rows = connection.execute(_PRICES, asked).fetchall()
