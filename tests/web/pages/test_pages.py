@@ -2,6 +2,7 @@
 
 import re
 import time
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,6 +15,17 @@ from twilio_campaigns.warehouse.schema import require_current
 from twilio_campaigns.web.pages.formats import NOTHING
 from web.pages.visiting import RUN, Seen, SomeVisitor
 
+#: One number as people write it, or copy it from elsewhere.
+WRITTEN = (
+    "+1 (202) 555-0004",
+    "12025550004",
+    "0012025550004",
+    "011 1 202 555 0004",
+    "tel:+1-202-555-0004",
+    "+1\u2011202\u2011555\u20130004",
+    "\u202a+1 202 555 0004\u202c",
+    "\uff0b\uff11 202 555 0004",
+)
 EVIL = '<script>alert("x")</script>'
 
 
@@ -70,6 +82,8 @@ class TestCampaigns:
             ({"page": "none"}, "must be a number from 1"),
             ({"page": "0"}, "must be a number from 1"),
             ({"page": "9"}, "There is no page 9"),
+            ({"page": "9" * 5000}, "must be a number from 1"),
+            ({"q": "a\0b"}, "a character that no text has"),
             ({"since": "yesterday"}, "write a day as 2026-11-25"),
             ({"sort": "colour"}, "it may be last_run"),
         ],
@@ -274,25 +288,63 @@ class TestMessages:
 
     def test_a_customer_leads_to_what_the_person_had(self, visit):
         page = visit().post("/messages", q="c000003")
-        assert page.url.query == b"q=c000003"
+        assert b"same_customer_as=" in page.url.query
         assert f"SM{3:032x}" in page.text
+        assert "Messages to the same customer as" in page.text
 
-    def test_a_number_never_stands_in_an_address(self, visit):
+    @pytest.mark.parametrize("number", WRITTEN)
+    def test_a_number_never_stands_in_an_address(self, visit, number):
         browser = visit()
-        page = browser.post("/messages", q="+1 (202) 555-0004")
+        page = browser.post("/messages", q=number)
         assert b"same_number_as=" in page.url.query
-        assert b"5550004" not in page.url.query
+        assert "5550004" not in unquote(str(page.url))
         assert f"SM{4:032x}" in page.text
-        assert browser.get("/messages", q="+12025550004").status == 400
+        assert browser.get("/messages", q=number).status == 400
 
-    def test_a_number_that_nobody_had(self, visit):
-        page = visit().post("/messages", q="+12025559999")
+    @pytest.mark.parametrize("typed", ["+12025559999", "(202) 555-0004", "0049 170 1234567", "Ada +1 202 555 0004"])
+    def test_what_nobody_had_is_repeated_nowhere(self, visit, typed):
+        page = visit().post("/messages", q=typed)
+        assert page.url.query == b"none=1"
         assert "No message that you may see fits" in page.text
+        assert typed not in page.html
+
+    def test_a_customer_whose_id_is_a_number_is_found_without_an_address_that_has_it(self, visit, run_key, query):
+        query("update messages set customer_id = '4915112345678' where message_sid = %s", f"SM{3:032x}")
+        for visitor in (SomeVisitor(), SomeVisitor(edits=False)):
+            page = visit(visitor).post("/messages", q="4915112345678")
+            assert b"same_customer_as=" in page.url.query
+            assert f"SM{3:032x}" in page.text
 
     def test_a_message_that_is_not_there(self, visit):
         page = visit().get("/messages/SM00000000000000000000000000000fff")
         assert page.status == 404
         assert "There is no message" in page.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/campaigns/%00",
+        "/runs/a%00/b",
+        "/dags/%00",
+        "/dags/campaign__spring/runs/%00",
+        "/messages?q=%00",
+        "/messages?run=%00",
+    ],
+)
+def test_a_character_that_postgresql_cannot_hold_is_bad_input(visit, path):
+    page = visit().get(path)
+    assert page.status == 400
+    assert "a character that no text has" in page.text
+
+
+def test_so_it_is_in_a_form(visit):
+    for path, form in (
+        ("/messages", {"q": "c\0"}),
+        (f"/runs/{RUN}", {"action": "\0"}),
+        ("/health-page", {"connection": "\0"}),
+    ):
+        assert visit().post(path, **form).status == 400
 
 
 class TestEscaping:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from twilio_campaigns.domain.audience import explain_exclusion
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN, documentation_of, error_entry
-from twilio_campaigns.domain.phone import mask_number
+from twilio_campaigns.domain.phone import mask_number, typed_number
 from twilio_campaigns.domain.scope import Page
 from twilio_campaigns.warehouse.insight.answers import filled
 from twilio_campaigns.warehouse.insight.rows import MESSAGE_COLUMNS, message_row
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.insight.rows import MessageRow
 
 _SID: Final = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
-_NUMBER: Final = re.compile(r"\+[0-9 ()./-]{6,25}")
-_PUNCTUATION: Final = re.compile(r"[^+0-9]")
 
 _SEARCH: Final = f"""
 select {MESSAGE_COLUMNS} from message_status
@@ -44,6 +42,9 @@ _BY_NUMBER: Final = _SEARCH.format(condition="to_number = %(text)s")
 _BY_CUSTOMER: Final = _SEARCH.format(condition="customer_id = %(text)s")
 _BY_NUMBER_OF: Final = _SEARCH.format(
     condition="to_number = (select m.to_number from messages as m where m.message_key = %(text)s::uuid)"
+)
+_BY_CUSTOMER_OF: Final = _SEARCH.format(
+    condition="customer_id = (select m.customer_id from messages as m where m.message_key = %(text)s::uuid)"
 )
 
 _MESSAGE: Final = """
@@ -133,15 +134,22 @@ class MessageSearch:
         self._of_run = RunMessages(warehouse)
 
     def search(
-        self, text: str, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+        self,
+        text: str,
+        *,
+        mask: bool = True,
+        limit: int = 50,
+        among: Collection[str] | None = None,
+        by_number: bool = True,
     ) -> list[MessageRow]:
-        """Find messages by Twilio's SID, our key, the number (`+` and country code), or the customer's id; all exact.
+        """Find messages by Twilio's SID, our key, the number with its country code, or the customer's id; all exact.
 
         :param mask: whether numbers are shown in part only.
+        :param by_number: whether numbers are looked for.
         :param among: only of these campaigns; `None`: of all.
         :return: the newest first.
         """
-        query, wanted = _understood(text.strip())
+        query, wanted = _understood(text.strip(), by_number=by_number)
         values = {"limit": limit, "among": None if among is None else list(among)}
         rows = rows_of(self._warehouse, query, {"text": wanted, **values})
         if not rows and query is not _BY_CUSTOMER:
@@ -155,6 +163,13 @@ class MessageSearch:
         """Find the messages to the number of a message, so that no address has to hold the number itself."""
         values = {"text": message_key, "limit": limit, "among": None if among is None else list(among)}
         return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_NUMBER_OF, values)]
+
+    def same_customer(
+        self, message_key: UUID, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+    ) -> list[MessageRow]:
+        """Find the messages of the customer of a message: an id may be a number, too."""
+        values = {"text": message_key, "limit": limit, "among": None if among is None else list(among)}
+        return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_CUSTOMER_OF, values)]
 
     def of_run(
         self,
@@ -187,12 +202,12 @@ class MessageSearch:
         return _story(found[0], tell(found[0], events, clicks, replies, mask=mask), mask=mask)
 
 
-def _understood(text: str) -> tuple[str, str]:
+def _understood(text: str, *, by_number: bool) -> tuple[str, str]:
     """Give the query for what somebody typed, and what it looks for."""
     if _SID.fullmatch(text):
         return _BY_SID, text[:2] + text[2:].lower()
-    if _NUMBER.fullmatch(text):
-        return _BY_NUMBER, _PUNCTUATION.sub("", text)
+    if by_number and (number := typed_number(text)):
+        return _BY_NUMBER, number
     try:
         return _BY_KEY, str(UUID(text))
     except ValueError:
