@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from twilio_campaigns.domain.audience import explain_exclusion
 
@@ -49,9 +50,9 @@ def tell(row: Mapping[str, Any], events: Rows, clicks: Rows, replies: Rows, *, m
     """Give what happened to a message, in order.
 
     :param row: of the ledger, with `planned_at`.
-    :param mask: whether what people wrote is left out.
+    :param mask: whether what people wrote is left out, and of links everything but the host.
     """
-    lines = [*_of_ledger(row), *_of_events(events), *_of_clicks(clicks), *_of_replies(replies, mask=mask)]
+    lines = [*_of_ledger(row), *_of_events(events), *_of_clicks(clicks, mask=mask), *_of_replies(replies, mask=mask)]
     return sorted(lines, key=_place)
 
 
@@ -90,10 +91,20 @@ def _of_events(events: Rows) -> Iterator[StoryLine]:
             yield StoryLine(at, event["status"], text, recorded_at, event["source"], event["status_code"])
 
 
-def _of_clicks(clicks: Rows) -> Iterator[StoryLine]:
+def _of_clicks(clicks: Rows, *, mask: bool) -> Iterator[StoryLine]:
     for click in clicks:
         kind, who = ("preview", "A program fetched") if click["is_bot"] else ("click", "Somebody opened")
-        yield StoryLine(click["clicked_at"], kind, f"{who} {click['link']}.", click["recorded_at"], "webhook")
+        link = _host_of(click["link"]) if mask else click["link"]
+        yield StoryLine(click["clicked_at"], kind, f"{who} {link}.", click["recorded_at"], "webhook")
+
+
+def _host_of(link: str) -> str:
+    """Word a link for who must not see what it may hold of a person: a number, or a token that opens something."""
+    try:
+        host = urlsplit(link if "//" in link else f"//{link}").hostname
+    except ValueError:
+        host = None
+    return f"a link to {host}" if host else "a link"
 
 
 def _of_replies(replies: Rows, *, mask: bool) -> Iterator[StoryLine]:

@@ -138,6 +138,7 @@ async def _form_of(request: Request) -> dict[str, str]:
 def _answer(answers: Answers, visit: Visit, request: Request) -> Response:
     """Make a page or the page of an error; blocks."""
     try:
+        visit.require_text()
         page = answers(visit)
         if isinstance(page, Redirect):
             return RedirectResponse(request.scope.get("root_path", "") + page.path, 303)
