@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two refreshes of a run while it changes all the time.
 EVERY: Final = 10.0
+#: For how long whoever wants to have it exact waits for somebody else who is at it, and how long one may take: no task
+#: hangs because a page's figures are not there.
+LOCK_TIMEOUT: Final = "5s"
+STATEMENT_TIMEOUT: Final = "10min"
 #: A refresh may take this share of the time: one that took a second is not repeated within twenty.
 SHARE: Final = 0.05
 
@@ -86,6 +90,7 @@ class Summaries:
         What was committed before this call is in them afterwards.
 
         :param run_keys: only those of these runs.
+        :raises TransientError: when somebody else is at one for longer than :data:`LOCK_TIMEOUT`.
         """
         wanted = None if run_keys is None else list(run_keys)
         with self._warehouse.transaction() as connection:
@@ -93,7 +98,7 @@ class Summaries:
         return sum(self._refresh(row["run_key"], wait=True) for row in marked)
 
     def refresh(self, run_key: str) -> None:
-        """Make the summary of a run anew, whether it is marked or not."""
+        """Make the summary of a run anew, whether it is marked or not; errors as for :meth:`refresh_marked`."""
         self._refresh(run_key, wait=True)
 
     def oldest_mark_at(self) -> datetime | None:
@@ -104,6 +109,7 @@ class Summaries:
     def _refresh(self, run_key: str, *, wait: bool) -> bool:
         with self._warehouse.transaction() as connection:
             if wait:
+                connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
                 connection.execute(_WAIT_LOCK, (run_key,))
             elif not scalar(connection, _TRY_LOCK, run_key):
                 return False
@@ -113,7 +119,7 @@ class Summaries:
 
 def _make(connection: Connection, run_key: str) -> None:
     # Whoever calls may have little patience with its own statements: the webhooks have.
-    connection.execute("set local statement_timeout = 0")
+    connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT}'")
     began_at = scalar(connection, "select clock_timestamp()")
     connection.execute(_TAKE_MARKS, (run_key,))
     found: dict[str, Any] = connection.execute(cast("Any", MAKE), {"run_key": run_key}).fetchone() or {}
