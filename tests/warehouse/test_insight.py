@@ -141,6 +141,9 @@ class TestFigures:
             (Scope(since=datetime.now(UTC).date() + timedelta(days=1)), 0),
             (Scope(until=datetime.now(UTC).date() - timedelta(days=1)), 0),
             (Scope(until=datetime.now(UTC).date() + timedelta(days=1)), 12),
+            (Scope(dag_ids=frozenset({"campaign__spring", "other"})), 12),
+            (Scope(dag_ids=frozenset({"other"})), 0),
+            (Scope(dag_ids=frozenset()), 0),
         ],
     )
     def test_a_scope_narrows_every_answer(self, figures, scope, audience):
@@ -172,12 +175,15 @@ class TestLists:
         assert names() == ["c", "spring", "b_%"]
         assert names("SPR") == ["spring"]
         assert names("_%") == ["b_%"]
-        assert names(among=["c", "spring"], sort=CampaignSort.NAME) == ["c", "spring"]
-        assert names(among=[]) == []
+        of_two = Scope(dag_ids=frozenset({"c", "campaign__spring"}))
+        assert names(scope=of_two, sort=CampaignSort.NAME) == ["c", "spring"]
+        assert names(scope=Scope(dag_ids=frozenset())) == []
         page = index.campaigns(sort=CampaignSort.NAME, page=Page(2, 2))
         assert ([row.campaign_id for row in page.rows], page.total, page.pages) == (["spring"], 3, 2)
         assert page.rows[0].counts.enqueued == page.rows[0].last_run.counts.enqueued == 10
-        assert index.dag_ids() == {"b_%": "b", "c": "c", "spring": "campaign__spring"}
+        assert index.dag_ids() == {"b", "c", "campaign__spring"}
+        assert (index.dag_ids("spring"), index.dag_ids("nothing")) == ({"campaign__spring"}, set())
+        assert (index.campaign_of("b"), index.campaign_of("nothing")) == ("b_%", None)
         assert index.run_of("campaign__spring", "manual__2026-11-20") == run_key
         assert index.run_of("campaign__spring", "other") is None
 
@@ -219,7 +225,8 @@ class TestMessages:
         spaced = f" {number[:2]} ({number[2:5]}) {number[5:8]}-{number[8:]} "
         for text in (row["message_sid"], str(row["message_key"]), number, spaced, row["customer_id"]):
             assert [found.message_key for found in search.search(text)] == [row["message_key"]], text
-            assert search.search(text, among=["other"]) == []
+            assert len(search.search(text, dag_ids=["campaign__spring"])) == 1
+            assert search.search(text, dag_ids=["other"]) == []
         assert search.search("nobody") == search.search("") == []
         assert [found.message_key for found in search.same_number(row["message_key"])] == [row["message_key"]]
         assert search.search(number)[0].to_number == f"+1…{number[-2:]}"

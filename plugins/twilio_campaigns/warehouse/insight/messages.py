@@ -14,7 +14,7 @@ from twilio_campaigns.domain.scope import Page
 from twilio_campaigns.warehouse.insight.answers import filled
 from twilio_campaigns.warehouse.insight.rows import MESSAGE_COLUMNS, message_row
 from twilio_campaigns.warehouse.insight.run_messages import RunMessages
-from twilio_campaigns.warehouse.insight.scoped import rows_of
+from twilio_campaigns.warehouse.insight.scoped import dags, rows_of
 from twilio_campaigns.warehouse.insight.story import StoryLine, tell
 
 if TYPE_CHECKING:
@@ -29,9 +29,15 @@ if TYPE_CHECKING:
 
 _SID: Final = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 
+# Whatever is found by index is few: whether somebody may see it is asked of each, by the key of its run.
+_OF_DAGS: Final = """
+(%(dag_ids)s::text[] is null or exists (
+    select from campaign_runs as r where r.run_key = m.run_key and r.dag_id = any(%(dag_ids)s)))
+"""
+
 _SEARCH: Final = f"""
-select {MESSAGE_COLUMNS} from message_status
-where {{condition}} and (%(among)s::text[] is null or campaign_id = any(%(among)s))
+select {MESSAGE_COLUMNS} from message_status as m
+where {{condition}} and {_OF_DAGS}
 order by coalesce(accepted_at, claimed_at) desc nulls last, run_key desc, message_key
 limit %(limit)s
 """  # noqa: S608 - built of constants
@@ -40,12 +46,12 @@ _BY_SID: Final = _SEARCH.format(condition="message_sid = %(text)s")
 _BY_KEY: Final = _SEARCH.format(condition="message_key = %(text)s::uuid")
 _BY_NUMBER: Final = _SEARCH.format(condition="to_number = %(text)s")
 _BY_CUSTOMER: Final = _SEARCH.format(condition="customer_id = %(text)s")
-_BY_NUMBER_OF: Final = _SEARCH.format(
-    condition="to_number = (select m.to_number from messages as m where m.message_key = %(text)s::uuid)"
-)
-_BY_CUSTOMER_OF: Final = _SEARCH.format(
-    condition="customer_id = (select m.customer_id from messages as m where m.message_key = %(text)s::uuid)"
-)
+# Of a message that somebody may not see not even that it shares its number with another one is told.
+_SAME: Final = f"""
+{{column}} = (select m.{{column}} from messages as m where m.message_key = %(text)s::uuid and {_OF_DAGS})
+"""  # noqa: S608 - the same
+_BY_NUMBER_OF: Final = _SEARCH.format(condition=_SAME.format(column="to_number"))
+_BY_CUSTOMER_OF: Final = _SEARCH.format(condition=_SAME.format(column="customer_id"))
 
 _MESSAGE: Final = """
 select m.*, s.delivery_state, s.seconds_to_delivery::float8 as seconds_to_delivery,
@@ -139,18 +145,18 @@ class MessageSearch:
         *,
         mask: bool = True,
         limit: int = 50,
-        among: Collection[str] | None = None,
+        dag_ids: Collection[str] | None = None,
         by_number: bool = True,
     ) -> list[MessageRow]:
         """Find messages by Twilio's SID, our key, the number with its country code, or the customer's id; all exact.
 
         :param mask: whether numbers are shown in part only.
         :param by_number: whether numbers are looked for.
-        :param among: only of these campaigns; `None`: of all.
+        :param dag_ids: only of these DAGs' runs; `None`: of all.
         :return: the newest first.
         """
         query, wanted = _understood(text.strip(), by_number=by_number)
-        values = {"limit": limit, "among": None if among is None else list(among)}
+        values = {"limit": limit, **dags(dag_ids)}
         rows = rows_of(self._warehouse, query, {"text": wanted, **values})
         if not rows and query is not _BY_CUSTOMER:
             # An id may look like anything.
@@ -158,17 +164,17 @@ class MessageSearch:
         return [message_row(row, mask=mask) for row in rows]
 
     def same_number(
-        self, message_key: UUID, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+        self, message_key: UUID, *, mask: bool = True, limit: int = 50, dag_ids: Collection[str] | None = None
     ) -> list[MessageRow]:
         """Find the messages to the number of a message, so that no address has to hold the number itself."""
-        values = {"text": message_key, "limit": limit, "among": None if among is None else list(among)}
+        values = {"text": message_key, "limit": limit, **dags(dag_ids)}
         return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_NUMBER_OF, values)]
 
     def same_customer(
-        self, message_key: UUID, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+        self, message_key: UUID, *, mask: bool = True, limit: int = 50, dag_ids: Collection[str] | None = None
     ) -> list[MessageRow]:
         """Find the messages of the customer of a message: an id may be a number, too."""
-        values = {"text": message_key, "limit": limit, "among": None if among is None else list(among)}
+        values = {"text": message_key, "limit": limit, **dags(dag_ids)}
         return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_CUSTOMER_OF, values)]
 
     def of_run(

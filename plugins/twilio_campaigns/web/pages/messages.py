@@ -13,7 +13,7 @@ from twilio_campaigns.domain.scope import Page as Paging
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.messages import MessageSearch
 from twilio_campaigns.warehouse.insight.run_messages import STATES
-from twilio_campaigns.web.pages.campaigns import readable_campaigns
+from twilio_campaigns.web.pages.campaigns import readable_dags
 from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def search(visit: Visit) -> Redirect:
         return Redirect(f"/messages?{urlencode({'q': text})}")
     number = typed_number(text)
     rows = MessageSearch(visit.warehouse).search(
-        text, mask=False, limit=1, among=set(readable_campaigns(visit)), by_number=visit.sees_people
+        text, mask=False, limit=1, dag_ids=readable_dags(visit), by_number=visit.sees_people
     )
     if rows:
         is_number = visit.sees_people and number is not None and rows[0].to_number == number
@@ -63,13 +63,13 @@ def found(visit: Visit) -> Page | Redirect:
     if typed_number(text) is not None:
         raise BadInputError("Type phone numbers into the field: they must not stand in an address.")
     messages = MessageSearch(visit.warehouse)
-    among = set(readable_campaigns(visit)) if text or same else set()
+    dag_ids = readable_dags(visit) if text or same else frozenset[str]()
     rows: list[Any] = []
     if same:
         find = messages.same_number if what == "same_number_as" else messages.same_customer
-        rows = find(_uuid(same), mask=not visit.sees_people, limit=_LIMIT, among=among)
+        rows = find(_uuid(same), mask=not visit.sees_people, limit=_LIMIT, dag_ids=dag_ids)
     elif text:
-        rows = messages.search(text, mask=not visit.sees_people, limit=_LIMIT, among=among)
+        rows = messages.search(text, mask=not visit.sees_people, limit=_LIMIT, dag_ids=dag_ids)
         if len(rows) == 1 and text in {rows[0].message_sid, str(rows[0].message_key)}:
             return Redirect(page_urls.message_path(text))
     values = {"rows": rows, "text": text, "same": same, "what": what, "asked": bool(text or same or query.get("none"))}
@@ -98,11 +98,11 @@ def story(visit: Visit) -> Page:
     wanted = visit.path["message"]
     messages = MessageSearch(visit.warehouse)
     # A number or a customer's id is no name of a message, and must not become one by being tried here.
-    rows = messages.search(wanted, limit=1) if _NAME.fullmatch(wanted) else []
+    rows = messages.search(wanted, limit=1, dag_ids=readable_dags(visit)) if _NAME.fullmatch(wanted) else []
     told = messages.story(rows[0].message_key, mask=not visit.sees_people) if rows else None
-    if told is None or told.message.campaign_id not in readable_campaigns(visit):
+    if told is None:
         raise NotFoundError(
-            f"There is no message {wanted}, or you may not read its campaign's DAG. Look for it by its SID, its "
+            f"There is no message {wanted}, or you may not read its run's DAG. Look for it by its SID, its "
             "message_key or its customer's id."
         )
     return _page(visit, "message.html", {"story": told, "message": told.message})
