@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from builders import campaign, freeze, people
 from told_run import AT, tell_run
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.scope import Page, Scope
@@ -284,11 +285,42 @@ class TestMessages:
         while rows := search.of_run(run_key, state=state, page=Page(page, 4)):
             found += [row.message_key for row in rows.rows]
             page += 1
+            assert rows.total == len(wanted)
             if not rows.rows:
                 break
-            assert rows.total == len(wanted)
         assert len(found) == len(set(found))
         assert set(found) == wanted
+
+    @pytest.mark.parametrize("state", ["planned", "skipped", "not_sent", "too_late"])
+    @pytest.mark.parametrize("size", [4, 7, 200])
+    def test_however_many_there_are_every_one_is_on_one_page(self, warehouse, query, monkeypatch, state, size):
+        """Batches of seven, three rows in no batch: pages begin and end within batches, and go beyond the last one."""
+        monkeypatch.setattr("twilio_campaigns.warehouse.insight.run_messages.FEW", 2)
+        freeze(
+            warehouse, [*people(30), *({**row, "phone": "nothing"} for row in people(3, 50))], of=campaign(batch_size=7)
+        )
+        for changed, to in (("1", "skipped"), ("2", "too_late")):
+            query(
+                "update messages set send_state = %s, skip_reason = case when %s = 'skipped' then 'suppressed' end "
+                "where right(to_number, 1) = %s",
+                to,
+                to,
+                changed,
+            )
+        Summaries(warehouse).refresh("spring/2026-11-20")
+        wanted = query(
+            "select message_key from message_status where %s in (send_state, delivery_state) "
+            "order by batch_no, message_key",
+            state,
+        )
+        assert len(wanted) > 2
+        search, found = MessageSearch(warehouse), []
+        for number in range(1, -(-len(wanted) // size) + 2):
+            listing = search.of_run("spring/2026-11-20", state=state, page=Page(number, size))
+            assert listing.total == len(wanted)
+            assert len(listing.rows) <= size
+            found += [row.message_key for row in listing.rows]
+        assert found == [row["message_key"] for row in wanted]
 
     def test_of_one_batch_and_of_a_state_that_there_is_not(self, warehouse, run_key):
         search = MessageSearch(warehouse)

@@ -18,7 +18,7 @@ from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.warehouse.insight.health import Health
 from twilio_campaigns.warehouse.insight.messages import MessageSearch
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
-from twilio_campaigns.warehouse.insight.run_messages import STATES
+from twilio_campaigns.warehouse.insight.run_messages import FEW, STATES
 from twilio_campaigns.warehouse.insight.runs import RunInsight
 
 #: Settled messages of other days: what a scan would have to look through.
@@ -126,7 +126,7 @@ def test_no_statement_of_a_pass_reads_a_large_table_from_end_to_end(warehouse, s
 
 
 @pytest.mark.usefixtures("old_ledger")
-def test_no_question_of_a_page_reads_a_large_table_from_end_to_end(warehouse, query, statements):
+def test_no_question_of_a_page_reads_a_large_table_from_end_to_end(warehouse, query, statements, monkeypatch):
     query(
         "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state) "
         "select distinct run_key, campaign_id, 'campaign__old', run_key, 'done' from messages"
@@ -158,9 +158,12 @@ def test_no_question_of_a_page_reads_a_large_table_from_end_to_end(warehouse, qu
         assert search.same_number(message["message_key"], dag_ids=dag_ids)
         assert search.same_customer(message["message_key"], dag_ids=dag_ids)
     assert search.story(message["message_key"])
-    for state in (None, *STATES):
-        search.of_run("old/7", state=state)
-        search.of_run("old/7", state=state, batch_no=1)
+    query("update summary_counts set excluded = 9")
+    for few in (FEW, -1):
+        monkeypatch.setattr("twilio_campaigns.warehouse.insight.run_messages.FEW", few)
+        for state in (None, *STATES):
+            search.of_run("old/7", state=state)
+            search.of_run("old/7", state=state, batch_no=1)
     Health(warehouse).report()
     assert len(statements) > 40
     scanned = scanned_by(warehouse, statements)

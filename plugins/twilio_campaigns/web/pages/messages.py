@@ -14,7 +14,7 @@ from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.messages import MessageSearch
 from twilio_campaigns.warehouse.insight.run_messages import STATES
 from twilio_campaigns.web.pages.campaigns import readable_dags
-from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect
+from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect, existing
 
 if TYPE_CHECKING:
     from twilio_campaigns.web.pages.visit import Visit
@@ -89,7 +89,7 @@ def _of_run(visit: Visit, run_key: str) -> Page:
         page=Paging(visit.number_of("page"), _LIMIT),
         mask=not visit.sees_people,
     )
-    values = {"listing": listing, "run": run, "state": state, "batch": batch, "states": STATES}
+    values = {"listing": existing(listing), "run": run, "state": state, "batch": batch, "states": STATES}
     return _page(visit, "run_messages.html", values)
 
 
