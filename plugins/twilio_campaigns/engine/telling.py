@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from twilio_campaigns.warehouse.telling import audience_tallies, parts_before
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
-    from datetime import date, datetime, timedelta
+    from datetime import date, timedelta
 
     from twilio_campaigns.engine.chunk import Tally
     from twilio_campaigns.engine.reconcile import Look
@@ -160,7 +161,9 @@ def tell_refusals(refused: Counter[int | None]) -> Iterator[str]:
 
 
 def as_json(value: object) -> object:
-    """Give an amount as the number that JSON has for it."""
+    """Give an amount as the number that JSON has for it, and a moment as text by ISO 8601."""
+    if isinstance(value, datetime):
+        return value.isoformat()
     return float(value) if isinstance(value, Decimal) else value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from twilio_campaigns.domain.exceptions import TransientError
 from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.insight.making import MAKE
 
@@ -90,7 +91,8 @@ class Summaries:
         What was committed before this call is in them afterwards.
 
         :param run_keys: only those of these runs.
-        :raises TransientError: when somebody else is at one for longer than :data:`LOCK_TIMEOUT`.
+        :raises TransientError: when somebody else is at one for longer than :data:`LOCK_TIMEOUT`, or it takes longer
+            than :data:`STATEMENT_TIMEOUT`, or the warehouse is away.
         """
         wanted = None if run_keys is None else list(run_keys)
         with self._warehouse.transaction() as connection:
@@ -107,6 +109,15 @@ class Summaries:
             return cast("datetime | None", scalar(connection, _OLDEST))
 
     def _refresh(self, run_key: str, *, wait: bool) -> bool:
+        try:
+            return self._refresh_in_one(run_key, wait=wait)
+        except TransientError as error:
+            raise TransientError(
+                f"The figures of run {run_key} could not be counted: {str(error).rstrip('.')}. Somebody else may be at "
+                "it; ask again in a minute. Sending and reconciling do not depend on them."
+            ) from error
+
+    def _refresh_in_one(self, run_key: str, *, wait: bool) -> bool:
         with self._warehouse.transaction() as connection:
             if wait:
                 connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
