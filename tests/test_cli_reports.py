@@ -51,7 +51,14 @@ class TestStatus:
         assert run["run_key"] == run_key
         figures = {name: run[name] for name in ("planned", "excluded", "enqueued", "enqueue_failed", "delivered")}
         assert figures == {"planned": 11, "excluded": 1, "enqueued": 10, "enqueue_failed": 1, "delivered": 6}
-        assert said["open_days"] == [{"day": "2026-11-20", "open": 10, "last_pass_at": None, "error": None}]
+        (day,) = said["open_days"]
+        assert {name: day[name] for name in ("day", "open", "last_pass_at", "error", "is_overdue")} == {
+            "day": "2026-11-20",
+            "open": 10,
+            "last_pass_at": None,
+            "error": None,
+            "is_overdue": True,
+        }
 
     def test_the_table_names_the_run_whole(self, run_key, database_url):
         result = invoke("status", "--database-url", database_url)

@@ -12,6 +12,7 @@ from builders import campaign, freeze, people
 from told_run import AT, tell_run
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.scope import Page, Scope
+from twilio_campaigns.warehouse.concerns import ConcernKind, concerns
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex, CampaignSort
 from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.warehouse.insight.health import Health
@@ -333,8 +334,8 @@ class TestMessages:
 class TestHealth:
     def test_a_warehouse_to_which_nothing_happened(self, warehouse):
         health = Health(warehouse).report()
-        assert (health.last_pass, health.last_error, health.last_webhook_at, health.strays) == (None, None, None, 0)
-        assert health.open_days == health.connections == []
+        assert (health.last_pass, health.last_error, health.last_webhook_at) == (None, None, None)
+        assert health.open_days == health.connections == health.concerns == health.latest_strays == []
         assert health.summaries.marked == 0
 
     def test_what_reconciling_and_webhooks_left(self, warehouse, run_key, query):
@@ -352,7 +353,7 @@ class TestHealth:
         query("insert into stray_messages (message_sid, reason) values ('SM1', 'no row')")
         health = Health(warehouse).report()
         assert (health.calls.passes, health.calls.incomplete, health.calls.api_calls) == (2, 1, 14)
-        assert [reading.error for reading in health.calls.errors] == ["TwilioUnavailableError: 503"]
+        assert health.calls.failed == 1
         assert health.last_pass.complete
         assert health.last_error.error == "TwilioUnavailableError: 503"
         assert [(day.day, day.open, day.error) for day in health.open_days] == [
@@ -360,9 +361,61 @@ class TestHealth:
         ]
         assert [(rejection.reason, rejection.requests) for rejection in health.rejections] == [("forged", 3)]
         assert health.last_webhook_at is not None
-        assert (health.strays, health.latest_strays[0].message_sid) == (1, "SM1")
+        assert (health.concern(ConcernKind.STRAYS).count, health.latest_strays[0].message_sid) == (1, "SM1")
+        assert health.last_sent_on == AT.date()
         assert health.connections == ["twilio_default"]
-        assert health.summaries.runs == 1
+
+    def test_errors_are_counted_however_many_there_are(self, warehouse, query):
+        query(
+            "insert into reconcile_passes (pass_id, day, full_read, started_at, complete, error) select "
+            "gen_random_uuid(), current_date, false, now() - make_interval(mins => n), false, 'TwilioUnavailableError' "
+            "from generate_series(1, 30) as n"
+        )
+        assert Health(warehouse).report().calls.failed == 30
+
+    @pytest.mark.parametrize(
+        ("claimed", "day", "read", "is_overdue"),
+        [
+            (9, 0, None, True),
+            (7, 0, None, False),
+            (9, 0, 9, True),
+            (9, 0, 7, False),
+            (7, 0, 9, False),
+            (30, 1, None, False),
+        ],
+    )
+    def test_a_day_is_overdue_after_eight_hours_without_a_pass(
+        self, warehouse, run_key, query, claimed, day, read, is_overdue
+    ):
+        """Hours since the first claim, the day, hours since its last pass; before it begins a day waits for nothing."""
+        query("update summary_batches set first_claimed_at = now() - make_interval(hours => %s)", claimed)
+        query("update summary_days set tracked_on = (now() - interval '9 hours')::date + %s", 2 * day)
+        if read:
+            query(
+                "insert into reconcile_days (day, last_pass_at) "
+                "select tracked_on, now() - make_interval(hours => %s) from summary_days",
+                read,
+            )
+        report = Health(warehouse).report()
+        assert [found.is_overdue for found in report.open_days] == [is_overdue]
+        assert bool(report.concern(ConcernKind.OVERDUE)) is is_overdue
+
+    def test_figures_that_nobody_counts_and_audits_that_do_not_end_are_concerns(self, warehouse, run_key, query):
+        query("insert into reconcile_days (day, last_pass_at) values (%s, now())", AT.date())
+
+        def kinds(minutes, hours):
+            query("truncate summary_marks, reconcile_audits")
+            query("insert into summary_marks values (%s, now() - make_interval(mins => %s))", run_key, minutes)
+            query(
+                "insert into reconcile_audits (audit_id, day, connection, started_at, complete) values "
+                "(gen_random_uuid(), current_date - 6, 'twilio_default', now() - make_interval(hours => %s), false)",
+                hours,
+            )
+            return [concern.kind for concern in concerns(warehouse)]
+
+        assert kinds(59, 7) == []
+        assert kinds(61, 7) == [ConcernKind.FIGURES]
+        assert kinds(59, 9) == [ConcernKind.AUDITS]
 
 
 class TestKeeper:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from twilio_campaigns.domain.scope import Page, Scope
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.figures import Figures
-from twilio_campaigns.warehouse.insight.health import Health
 from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
+from twilio_campaigns.warehouse.insight.open_days import open_days
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Reports:
     def __init__(self, warehouse: Warehouse) -> None:
         self._index = CampaignIndex(warehouse)
         self._figures = Figures(warehouse)
-        self._health = Health(warehouse)
+        self._warehouse = warehouse
         self._summaries = Summaries(warehouse)
         self._keeper = SummaryKeeper(warehouse)
 
@@ -77,7 +77,7 @@ class Reports:
         :param campaign_id: count only this campaign's messages.
         """
         self._keeper.catch_up()
-        return [asdict(day) for day in self._health.open_days(campaign_id)]
+        return [asdict(day) for day in open_days(self._warehouse, campaign_id)]
 
     def report(self, run_key: str, *, quietly: bool = False) -> RunResults:
         """Tell what became of a run.

@@ -1,13 +1,16 @@
 """What the pages say: the figures of the warehouse, filters, escaping, and errors in plain words."""
 
+import json
 import re
 import time
 from urllib.parse import unquote
 
 import pytest
+from typer.testing import CliRunner
 
 from builders import campaign, freeze, people, run
 from told_run import AT
+from twilio_campaigns.cli import app
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.warehouse.connection import Warehouse
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
@@ -407,6 +410,39 @@ class TestHealth:
         query("insert into webhook_rejections values (current_date, 'forged', 7, now())")
         page = visit().get("/health-page")
         assert "Webhooks 7 turned away" in page.text
+
+    @pytest.mark.parametrize(
+        ("last", "sent", "tone", "says"),
+        [
+            (None, 0, "wait", "None has ever come"),
+            (0, 0, "good", "None was turned away"),
+            (40, 0, "care", "though messages were sent"),
+            (40, 50, "wait", "no message was sent since"),
+        ],
+    )
+    def test_a_webhook_of_long_ago_is_no_good_sign(self, visit, run_key, query, last, sent, tone, says):
+        """Days since the last webhook, and since the last message."""
+        query("update summary_days set tracked_on = current_date - %s", sent)
+        if last is not None:
+            query("insert into webhook_receipts values ('status', now() - make_interval(days => %s))", last)
+        page = visit().get("/health-page")
+        assert says in page.text
+        assert re.search(rf'<h2>Webhooks</h2><p><span class="badge {tone}">', page.html)
+
+    def test_what_needs_a_person_is_what_the_command_tells(self, visit, warehouse, run_key, query, database_url):
+        query("update campaign_runs set state = 'paused', state_changed_at = now()")
+        for reason, requests in (("forged", 7), ("large", 9)):
+            query("insert into webhook_rejections values (current_date, %s, %s, now())", reason, requests)
+        words = ("status", "--format", "json", "--database-url", database_url)
+        told = json.loads(CliRunner().invoke(app, words).stdout)["concerns"]
+        page = visit().get("/health-page")
+        assert [row["kind"] for row in told] == ["paused", "overdue", "webhooks"]
+        for row in told:
+            assert page.row(row["concern"].capitalize())[0] == str(row["count"])
+        query("update campaign_runs set state = 'done'")
+        query("truncate webhook_rejections")
+        query("insert into reconcile_days (day, last_pass_at) values (%s, now())", AT.date())
+        assert "What needs a person? Nothing." in visit().get("/health-page").text
 
     def test_credentials_are_checked_at_twilio(self, visit, simulator, connect_twilio):
         connect_twilio(simulator.url)
