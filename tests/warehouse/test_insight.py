@@ -13,6 +13,7 @@ from told_run import AT, tell_run
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.scope import Page, Scope
 from twilio_campaigns.warehouse.concerns import ConcernKind, concerns
+from twilio_campaigns.warehouse.insight.answers import AsOf
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex, CampaignSort
 from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.warehouse.insight.health import Health
@@ -155,6 +156,39 @@ class TestFigures:
             assert bool(getattr(figures, answer)(scope)) <= bool(audience)
         assert bool(figures.timeline(scope).points) is bool(figures.delays(scope).messages) is bool(audience)
 
+    def test_what_figures_hold_for(self, figures, warehouse, query, run_key):
+        """What nothing has changed since holds for now; else the run counts that waits longest."""
+        (now,) = query("select now() as at")
+        told = figures.as_of(EVERYTHING)
+        assert (told.uncounted, told.pending) == (0, False)
+        assert told.at >= now["at"]
+        for name, hours, is_marked in (("b", 5, True), ("c", 2, True), ("d", 9, False)):
+            query(
+                "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state) "
+                "values (%s, 'spring', 'x', %s, 'done')",
+                f"spring/{name}",
+                name,
+            )
+            Summaries(warehouse).refresh(f"spring/{name}")
+            query(
+                "update summary_runs set refreshed_at = %s - make_interval(hours => %s) where run_key = %s",
+                now["at"],
+                hours,
+                f"spring/{name}",
+            )
+            if is_marked:
+                query("insert into summary_marks values (%s)", f"spring/{name}")
+        told = figures.as_of(Scope(campaign_id="spring"))
+        assert (told.at, told.uncounted, told.pending) == (now["at"] - timedelta(hours=5), 0, True)
+        assert not figures.as_of(Scope(run_key=run_key)).pending
+        query("update summary_runs set closes_at = now() - interval '1 second' where run_key = 'spring/d'")
+        assert figures.as_of(EVERYTHING).at == now["at"] - timedelta(hours=9)
+        query("delete from summary_runs where run_key in ('spring/b', 'spring/d')")
+        told = figures.as_of(EVERYTHING)
+        assert (told.at, told.uncounted, told.pending) == (now["at"] - timedelta(hours=2), 2, True)
+        assert figures.as_of(Scope(run_key="spring/b")).at is None
+        assert figures.as_of(Scope(campaign_id="nothing")) == AsOf(None, 0, pending=False)
+
     def test_what_there_is_to_choose_from(self, figures):
         choices = figures.choices(EVERYTHING)
         assert (choices.countries, choices.senders) == (["DE", "US"], ["service"])
@@ -264,6 +298,16 @@ class TestMessages:
         assert "no thanks" in whole.lines[6].text
         assert whole.body == row["body"]
         assert search.story(uuid4()) is None
+
+    @pytest.mark.parametrize(
+        ("attempts", "said"),
+        [(2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"), (21, "21st"), (112, "112th")],
+    )
+    def test_how_often_it_was_claimed_is_told_in_words(self, warehouse, run_key, query, attempts, said):
+        query("update messages set attempts = %s, claimed_at = %s", attempts, AT)
+        (row,) = query("select message_key from messages limit 1")
+        (line,) = [line for line in MessageSearch(warehouse).story(row["message_key"]).lines if line.kind == "claimed"]
+        assert line.text == f"A batch took it to be posted, the {said} time."
 
     def test_a_failure_is_explained(self, warehouse, run_key, query):
         (row,) = query("select message_key from messages where status_code = 30007")

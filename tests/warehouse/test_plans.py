@@ -23,6 +23,7 @@ from twilio_campaigns.warehouse.insight.runs import RunInsight
 
 #: Settled messages of other days: what a scan would have to look through.
 OLD_ROWS = 40_000
+ANSWERS = ("counts", "countries", "errors", "exclusions", "costs")
 LARGE = ("messages", "campaign_events", "inbound_messages")
 
 
@@ -142,7 +143,17 @@ def test_no_question_of_a_page_reads_a_large_table_from_end_to_end(warehouse, qu
     some = frozenset({"campaign__old", "campaign__new"})
     scopes = (Scope(), Scope(campaign_id="old"), Scope(run_key="old/7", country="US"), Scope(sender="service"))
     for scope in (*scopes, Scope(campaign_id="old", dag_ids=some)):
-        for question in ("counts", "timeline", "countries", "errors", "exclusions", "delays", "costs", "choices"):
+        for question in (
+            "counts",
+            "timeline",
+            "countries",
+            "errors",
+            "exclusions",
+            "delays",
+            "costs",
+            "choices",
+            "as_of",
+        ):
             getattr(Figures(warehouse), question)(scope)
     index, search = CampaignIndex(warehouse), MessageSearch(warehouse)
     index.campaigns("old", scope=Scope(dag_ids=some))

@@ -250,6 +250,24 @@ class TestFreshness:
         assert "nothing was sent" not in page.text
         assert f"Cost so far {NOTHING} figures are being made" in page.text
 
+    def test_figures_are_as_of_the_run_that_waits_longest(self, visit, warehouse, run_key, query):
+        """It is not the newest run, which stands first."""
+        freeze(warehouse, people(2, 50), as_run=run("newer"))
+        browser = visit()
+        for path in ("/campaigns", "/campaigns/spring"):
+            assert re.search(r"As of [\d: -]+UTC \((just now|\d)", browser.get(path).text)
+        query("insert into summary_marks (run_key) values (%s)", run_key)
+        query("update summary_runs set refreshed_at = '2026-11-21 08:09:10+00' where run_key = %s", run_key)
+        for path in ("/campaigns", "/campaigns/spring", f"/runs/{run_key}"):
+            assert "As of 2026-11-21 08:09:10 UTC" in browser.get(path).text
+        query("delete from summary_runs where run_key = 'spring/newer'")
+        assert ", without 1 run not counted yet" in browser.get("/campaigns/spring").text
+
+    def test_what_was_just_done_stands_in_no_link(self, visit):
+        page = visit().get(f"/runs/{RUN}", did="pause", country="US")
+        assert any("country=" in link for link in page.links)
+        assert not [link for link in page.links if "did=" in link]
+
     @pytest.mark.parametrize("action", ["pause", "stop"])
     def test_steering_counts_first(self, visit, run_key, query, action):
         query("update messages set send_state = 'too_late' where send_state = 'enqueue_failed'")

@@ -231,6 +231,20 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
+class AsOf:
+    """What figures over several runs hold for.
+
+    :param at: nothing that happened before is missing, of runs that were ever counted; `None` where none was.
+    :param uncounted: runs that were never counted, and are in no figure.
+    :param pending: whether something has happened that is in no figure yet.
+    """
+
+    at: datetime | None
+    uncounted: int
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """One run and its figures.
 

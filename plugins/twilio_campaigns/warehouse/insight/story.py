@@ -22,6 +22,7 @@ _SAID: Final = {
     "rejected": "Twilio, a carrier or a policy refused it.",
     "enqueue_failed": "Twilio refused it, or nobody learnt whether it took it.",
 }
+_ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 #: Of two lines of one moment that which happens first stands first.
 _ORDER: Final = ("planned", "skipped", "claimed", "enqueued", "sent")
 
@@ -68,7 +69,7 @@ def _of_ledger(row: Mapping[str, Any]) -> Iterator[StoryLine]:
     else:
         yield StoryLine(row["planned_at"], "planned", "It was planned with its run.")
     if row["claimed_at"] is not None:
-        times = f", the {row['attempts']}th time" if row["attempts"] > 1 else ""
+        times = f", the {_nth(row['attempts'])} time" if row["attempts"] > 1 else ""
         yield StoryLine(row["claimed_at"], "claimed", f"A batch took it to be posted{times}.")
     if row["looked_up_at"] is not None:
         text = (
@@ -81,6 +82,11 @@ def _of_ledger(row: Mapping[str, Any]) -> Iterator[StoryLine]:
         yield StoryLine(row["settled_at"], "settled", "Nobody asks Twilio for it any more.")
     elif row["tracking_closes_at"] is not None:
         yield StoryLine(row["tracking_closes_at"], "window_closes", "Until then Twilio is asked for it.")
+
+
+def _nth(number: int) -> str:
+    is_teen = number % 100 in {11, 12, 13}
+    return f"{number}{'th' if is_teen else _ENDINGS.get(number % 10, 'th')}"
 
 
 def _of_events(events: Rows) -> Iterator[StoryLine]:

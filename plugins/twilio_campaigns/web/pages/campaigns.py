@@ -9,6 +9,7 @@ from twilio_campaigns.domain import page_urls
 from twilio_campaigns.domain.scope import Page as Paging
 from twilio_campaigns.domain.scope import Scope
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex, CampaignSort
+from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.web.pages.figures import figures_of
 from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect, existing
 
@@ -24,11 +25,11 @@ _ROWS: Final = 25
 
 def every(visit: Visit) -> Page:
     """All campaigns with their last runs, narrowed by the address's `q`, `since`, `until`; ordered by `sort`."""
-    index = CampaignIndex(visit.warehouse)
     search = visit.query.get("q", "").strip()
     sort = visit.choice_of("sort", tuple(CampaignSort), CampaignSort.LAST_RUN)
     scope = Scope(since=day_of(visit, "since"), until=day_of(visit, "until"), dag_ids=readable_dags(visit))
-    listing = index.campaigns(
+    as_of = Figures(visit.warehouse).as_of(scope)
+    listing = CampaignIndex(visit.warehouse).campaigns(
         search,
         sort=CampaignSort(sort),
         page=Paging(visit.number_of("page"), _ROWS),
@@ -42,6 +43,7 @@ def every(visit: Visit) -> Page:
             "search": search,
             "sort": sort,
             "scope": scope,
+            "as_of": as_of,
             "filtered": bool(search or scope.since or scope.until),
             "now": visit.warehouse.now(),
         },

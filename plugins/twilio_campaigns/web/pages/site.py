@@ -183,7 +183,8 @@ def _shown(visit: Visit, request: Request, page: Page) -> Response:
     shared: dict[str, Any] = {
         "visitor_name": visit.visitor.name,
         "here": request.scope["path"],
-        "query": visit.query,
+        # What was just done is told once: it goes into no link.
+        "query": {name: value for name, value in visit.query.items() if name != "did"},
     }
     return rendered(page, addresses_of(request), **shared)
 
