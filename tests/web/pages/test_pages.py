@@ -192,11 +192,12 @@ class TestRun:
         told = [attributes["data-reload"] for _, attributes in page.tags if "data-reload" in attributes]
         assert told == ([after] if after else [])
 
-    def test_what_a_stopped_run_did_not_send_is_never_sent(self, visit, run_key, query):
+    def test_what_a_stopped_run_did_not_send_is_never_sent(self, visit, warehouse, run_key, query):
         query(
             "update messages set send_state = 'planned', status = null, status_code = null, claimed_at = null "
             "where send_state = 'enqueue_failed'"
         )
+        Summaries(warehouse).refresh(run_key)
         browser = visit()
         page = browser.post(f"/runs/{run_key}", action="pause")
         assert "1 waiting" in page.text
@@ -269,9 +270,23 @@ class TestFreshness:
         assert not [link for link in page.links if "did=" in link]
 
     @pytest.mark.parametrize("action", ["pause", "stop"])
-    def test_steering_counts_first(self, visit, run_key, query, action):
+    def test_steering_waits_for_no_figures_and_has_them_made(self, visit, warehouse, run_key, query, action):
+        """However lately they were made; here by somebody who is at it, and would have it waited for."""
         query("update messages set send_state = 'too_late' where send_state = 'enqueue_failed'")
-        assert "1 too late" in visit().post(f"/runs/{run_key}", action=action).text
+        browser = visit()
+        with warehouse.transaction() as other:
+            other.execute("select pg_advisory_xact_lock(hashtextextended('summary ' || %s, 0))", (run_key,))
+            began = time.monotonic()
+            page = browser.post(f"/runs/{run_key}", action=action)
+            assert time.monotonic() - began < 3
+            assert query("select state from campaign_runs") == [{"state": "paused" if action == "pause" else "stopped"}]
+            assert "1 too late" not in page.text
+            assert "15" in [attributes.get("data-reload") for _, attributes in page.tags]
+        until = time.monotonic() + 10
+        while not query("select 1 from summary_counts where too_late = 1"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert "1 too late" in browser.get(f"/runs/{run_key}").text
 
     @pytest.mark.parametrize(("state", "is_counted"), [("sending", True), ("paused", True), ("done", False)])
     def test_ten_seconds_are_old_for_a_run_that_people_watch(self, visit, run_key, query, state, is_counted):

@@ -87,7 +87,15 @@ class Site:
             except RefusedError as error:
                 return PlainTextResponse("This form was not sent from one of our pages.", error.status)
             query = dict(request.query_params)
-            visit = Visit(visitor, self._reading.warehouse, self._reading.nudge, request.path_params, query, form)
+            visit = Visit(
+                visitor,
+                self._reading.warehouse,
+                self._reading.nudge,
+                self._reading.count_soon,
+                request.path_params,
+                query,
+                form,
+            )
             try:
                 return await self._reading.run(lambda: _answer(answers, visit, request))
             except TwilioCampaignsError as error:

@@ -45,6 +45,7 @@ class Visit:
     :param visitor: who came.
     :param open_warehouse: gives the warehouse.
     :param nudge: has figures made anew that wait for longer than it is told; waits for nothing.
+    :param count_soon: has the figures of a run made anew; waits for nothing.
     :param path: parameters of the path.
     :param query: parameters of the query, the last one of each name.
     :param form: fields of the form.
@@ -53,6 +54,7 @@ class Visit:
     visitor: Visitor
     open_warehouse: Callable[[], Warehouse]
     nudge: Callable[[timedelta], None]
+    count_soon: Callable[[str], None]
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
