@@ -155,7 +155,6 @@ class ErrorFigures:
     :param status: `enqueue_failed`, `failed` or `rejected`.
     :param error: stable name of the code.
     :param comment: what it means and what to do.
-    :param error_class: what kind of remedy it needs.
     :param countries: the five with the most messages.
     :param documentation: Twilio's own page about the code.
     """
@@ -164,7 +163,6 @@ class ErrorFigures:
     status_code: int | None
     error: str | None
     comment: str | None
-    error_class: str | None
     messages: int
     countries: list[str]
     documentation: str | None

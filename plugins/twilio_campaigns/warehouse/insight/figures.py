@@ -234,7 +234,6 @@ def _error(row: Mapping[str, Any]) -> ErrorFigures:
         status_code=code,
         error=entry.name if entry else row["reason"] or None,
         comment=entry.comment if entry else None,
-        error_class=entry.error_class if entry else None,
         messages=row["messages"],
         countries=row["countries"] or [],
         documentation=documentation_of(code) if code else None,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from twilio_campaigns.domain.audience import explain_exclusion
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN, documentation_of, error_entry
-from twilio_campaigns.domain.phone import mask_number, typed_number
+from twilio_campaigns.domain.phone import typed_number
 from twilio_campaigns.domain.scope import Page
 from twilio_campaigns.warehouse.insight.answers import filled
 from twilio_campaigns.warehouse.insight.rows import MESSAGE_COLUMNS, message_row
@@ -87,7 +87,6 @@ class MessageStory:
     """One message and all that is known of it.
 
     :param from_number: number that sent it, where known.
-    :param input_number: as the segment gave it; masked as the others are.
     :param body: `None` where numbers are masked.
     :param connection: Airflow connection of the Twilio account.
     :param provider_status: Twilio's own word.
@@ -96,14 +95,13 @@ class MessageStory:
     :param lookups: look-ups in a row that found no trace of it.
     :param parts: text segments by Twilio's count; `estimated_parts` by ours.
     :param seconds_to_delivery: from acceptance to the report of delivery.
-    :param error: stable name of its code; what it means, what kind of remedy it needs, Twilio's page about it.
+    :param error: stable name of its code; what it means, Twilio's page about it.
     :param exclusion: why it is not sent.
     :param lines: what happened, in order.
     """
 
     message: MessageRow
     from_number: str | None
-    input_number: str | None
     body: str | None
     media_urls: list[str]
     connection: str
@@ -118,12 +116,9 @@ class MessageStory:
     tracked_on: date | None
     tracking_closes_at: datetime | None
     settled_at: datetime | None
-    sent_at: datetime | None
-    final_at: datetime | None
     seconds_to_delivery: float | None
     error: str | None
     comment: str | None
-    error_class: str | None
     documentation: str | None
     exclusion: str | None
     lines: list[StoryLine]
@@ -226,13 +221,11 @@ def _story(row: Mapping[str, Any], lines: list[StoryLine], *, mask: bool) -> Mes
         MessageStory,
         row,
         message=message_row(row, mask=mask),
-        input_number=mask_number(row["input_number"]) if mask else row["input_number"],
         body=None if mask else row["body"],
         media_urls=row["media_urls"] or [],
         parts=row["number_of_message_parts"],
         error=entry.name if entry else None,
         comment=entry.comment if entry else None,
-        error_class=entry.error_class if entry else None,
         documentation=documentation_of(row["status_code"]) if row["status_code"] else None,
         exclusion=explain_exclusion(row["skip_reason"]) if row["skip_reason"] else None,
         lines=lines,

@@ -75,6 +75,7 @@ def one(visit: Visit) -> Page:
             "runs": runs,
             "now": visit.warehouse.now(),
             "filtered": bool(scope.since or scope.until or scope.country is not None or scope.sender),
+            "choices": Figures(visit.warehouse).choices(scope),
             **figures_of(visit.warehouse, scope),
         },
     )

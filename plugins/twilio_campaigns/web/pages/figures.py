@@ -69,7 +69,6 @@ def figures_of(warehouse: Warehouse, scope: Scope, *, stopped: bool = False) -> 
         "billed": [cost for cost in costs if cost.currency and cost.priced],
         "unbilled": sum(cost.unpriced for cost in costs),
         "exclusions": figures.exclusions(scope),
-        "choices": figures.choices(scope),
     }
 
 
