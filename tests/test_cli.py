@@ -248,6 +248,16 @@ class TestSteering:
         assert f"Run {frozen} was stopped." in said["said"]
         assert "Run spring/later is done already." in invoke("stop", "spring", "--database-url", database_url).stdout
 
+    def test_where_several_runs_are_under_way_the_campaigns_name_means_none(self, frozen, query, database_url):
+        query(
+            "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state, created_at) "
+            "values ('spring/later', 'spring', 'd', 'r', 'paused', now() + interval '1 hour')"
+        )
+        result = invoke("stop", "spring", "--database-url", database_url)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"2 runs of spring are under way. Name one: spring/later, {frozen}." in result.stderr
+        assert {row["state"] for row in query("select state from campaign_runs")} == {"sending", "paused"}
+
     def test_what_came_too_late_is_sent_on_purpose(self, frozen, query, database_url):
         query("update messages set send_before = now(), send_state = 'too_late'")
         result = invoke("send-late", frozen, "--within", "2h", "--database-url", database_url)

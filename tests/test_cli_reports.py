@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from builders import freeze, people
 from told_run import tell_run
 from twilio_campaigns.cli import app
+from twilio_campaigns.engine.report import report_on
 
 
 def invoke(*words):
@@ -50,7 +51,14 @@ class TestStatus:
         assert run["run_key"] == run_key
         figures = {name: run[name] for name in ("planned", "excluded", "enqueued", "enqueue_failed", "delivered")}
         assert figures == {"planned": 11, "excluded": 1, "enqueued": 10, "enqueue_failed": 1, "delivered": 6}
-        assert said["open_days"] == [{"day": "2026-11-20", "open": 10, "last_pass_at": None, "error": None}]
+        (day,) = said["open_days"]
+        assert {name: day[name] for name in ("day", "open", "last_pass_at", "error", "is_overdue")} == {
+            "day": "2026-11-20",
+            "open": 10,
+            "last_pass_at": None,
+            "error": None,
+            "is_overdue": True,
+        }
 
     def test_the_table_names_the_run_whole(self, run_key, database_url):
         result = invoke("status", "--database-url", database_url)
@@ -154,6 +162,47 @@ class TestReport:
         result = invoke("report", "nobody", "--database-url", database_url)
         assert result.exit_code == 1
         assert "no run or campaign 'nobody'" in result.stderr
+
+
+class TestUncounted:
+    """Somebody is at the run, so that its figures cannot be made."""
+
+    @pytest.fixture
+    def held(self, warehouse, run_key, query, monkeypatch):
+        query("delete from summary_runs")
+        monkeypatch.setattr("twilio_campaigns.warehouse.insight.refreshing.LOCK_TIMEOUT", "100ms")
+        with warehouse.transaction() as other:
+            other.execute("select pg_advisory_xact_lock(hashtextextended('summary ' || %s, 0))", (run_key,))
+            yield run_key
+
+    def test_a_report_says_so_and_shows_no_zeros(self, held, database_url):
+        result = invoke("report", held, "--database-url", database_url)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"The figures of run {held} could not be counted: " in result.stderr
+        assert "lock timeout" in result.stderr
+        assert "ask again in a minute" in result.stderr
+
+    def test_status_shows_nothing_for_what_was_never_counted(self, held, query, database_url):
+        query("insert into summary_marks values (%s)", held)
+        words = ("status", "--format", "json", "--database-url", database_url)
+        (run,) = json.loads(invoke(*words).stdout)["runs"]
+        assert (run["state"], run["delivered"], run["enqueued"], run["refreshed_at"]) == ("sending", None, None, None)
+        assert "were not made anew" in invoke(*words).stderr
+
+    def test_a_task_tells_what_it_knows(self, held, warehouse, query):
+        report = report_on(warehouse, held)
+        event = report.event()
+        known = {name: event.pop(name) for name in ("run_key", "state", "audience_rows")}
+        assert known == {"run_key": held, "state": "done", "audience_rows": 12}
+        assert set(event.values()) == {None}
+        assert report.figures()["enqueued"] == 10
+        assert not [line for line in report.lines() if line.split()[-1] == "0"]
+
+    def test_a_task_tells_for_when_its_figures_hold(self, warehouse, run_key, query):
+        (event, lines) = (report := report_on(warehouse, run_key)).event(), list(report.lines())
+        (row,) = query("select refreshed_at from summary_runs")
+        assert (event["delivered"], event["refreshed_at"]) == (6, row["refreshed_at"].isoformat())
+        assert any(line.split()[:2] == ["refreshed", "at"] for line in lines)
 
 
 class TestExplain:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from twilio_campaigns import cli_audit, cli_plan, cli_preview, cli_reports, cli_runs, cli_validate, cli_webhooks
-from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, Format, errors_to_stderr, open_warehouse, out
 from twilio_campaigns.cli_output import busy, print_json
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.simulator.command import app as simulator
@@ -69,7 +69,7 @@ def reconcile(
 ) -> None:
     """Read one day whole from Twilio and repair its events, once, without waiting."""
     from twilio_campaigns.engine.reconcile import Reconciler
-    from twilio_campaigns.hooks.twilio import TwilioHook
+    from twilio_campaigns.hooks.twilio import TwilioHook, gateways
     from twilio_campaigns.warehouse.reconciling import ReconcileStore
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, settings):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from twilio_campaigns.cli_common import DatabaseUrl, Format, err, errors_to_stderr, gateways, open_warehouse, out
+from twilio_campaigns.cli_common import DatabaseUrl, Format, err, errors_to_stderr, open_warehouse, out
 from twilio_campaigns.cli_output import busy
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _audit(warehouse: Warehouse, settings: Settings, day: date, other_senders: list[str]) -> AuditResult:
     from twilio_campaigns.engine.audit import Auditor
+    from twilio_campaigns.hooks.twilio import gateways
 
     auditor = Auditor(warehouse, gateways(settings.fetch_concurrency), settings, other_senders=other_senders)
     with busy(f"Comparing {day} with Twilio's list"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -18,9 +17,8 @@ from twilio_campaigns.domain.exceptions import TwilioCampaignsError
 from twilio_campaigns.domain.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
-    from twilio_campaigns.gateway.client import TwilioGateway
     from twilio_campaigns.warehouse.connection import Warehouse
 
 # Soft wrap: a line that is read by a program or a log stays one line.
@@ -106,18 +104,3 @@ def open_warehouse(database_url: str | None) -> Iterator[tuple[Warehouse, Settin
         warehouse = WarehouseHook(settings=settings).get_conn()
     with warehouse:
         yield warehouse, settings
-
-
-def gateways(at_once: int) -> Callable[[str], Awaitable[TwilioGateway]]:
-    """Give what makes gateways from the environment's connections.
-
-    :param at_once: HTTP connections per account at a time.
-    """
-    from twilio_campaigns.gateway.client import TwilioGateway
-    from twilio_campaigns.hooks.twilio import TwilioHook
-
-    async def gateway_of(connection_id: str) -> TwilioGateway:
-        settings = await asyncio.to_thread(TwilioHook(connection_id).get_settings)
-        return TwilioGateway(settings, max_connections=at_once)
-
-    return gateway_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -45,7 +46,8 @@ def status(
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
         reports = Reports(warehouse)
-        runs, days, found = reports.status(campaign, limit), reports.open_days(campaign), concerns(warehouse)
+        runs, days = reports.status(campaign, limit), reports.open_days(campaign)
+        found = [asdict(concern) for concern in concerns(warehouse)]
     if output is Format.JSON:
         print_json({"runs": runs, "open_days": days, "concerns": found})
     else:
@@ -64,8 +66,12 @@ def _print_status(campaign: str | None, runs: Rows, days: Rows, found: Rows) -> 
         for number, row in enumerate(runs, 1):
             out.print(f"  run {number}  {row['run_key']}", markup=False, highlight=False)
     # Not "open", as of runs: a message whose status is final counts as well while its price is awaited.
-    days = [{"not settled" if name == "open" else name: value for name, value in day.items()} for day in days]
-    for title, rows in (("Days with messages that are not settled", days), ("Needs a person", found)):
+    shown_days = [
+        {"day": day["day"], "not settled": day["open"], "last_pass_at": day["last_pass_at"], "error": day["error"]}
+        for day in days
+    ]
+    needed = [{name: row[name] for name in ("concern", "count", "since")} for row in found]
+    for title, rows in (("Days with messages that are not settled", shown_days), ("Needs a person", needed)):
         if rows:
             print_table(title, rows)
         else:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twilio_campaigns.engine.steer import RunSteering
+    from twilio_campaigns.warehouse.connection import Warehouse
 
 #: The run is not what was asked for, and nothing was changed.
 EXIT_UNCHANGED: Final = 3
@@ -26,17 +27,18 @@ _AS_ASKED: Final[dict[str, frozenset[RunState]]] = {
     "pause": frozenset({RunState.PAUSED}),
     "resume": frozenset({RunState.SENDING}),
     "stop": frozenset({RunState.STOPPED, RunState.DONE, RunState.TOO_LATE}),
-    "send-late": frozenset(),
+    # A run whose lateness was waived waits for its task to be cleared.
+    "send-late": frozenset({RunState.FREEZING}),
 }
 
 RunName = Annotated[
-    str, typer.Argument(help="run_key, as `status` names it; or a campaign_id for its latest run, one under way first.")
+    str, typer.Argument(help="run_key, as `status` names it; or a campaign_id: the run under way, else the last one.")
 ]
 Output = Annotated[Format, typer.Option("--format", help="What to print on standard output.")]
 
 
 def pause(run: RunName, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
-    """Pause a campaign run before its next chunk is claimed, on all workers."""
+    """Pause a campaign run, within a second or two, on all workers."""
     _steer("pause", run, output, database_url, lambda steering: steering.pause())
 
 
@@ -46,7 +48,7 @@ def resume(run: RunName, output: Output = Format.TABLE, database_url: DatabaseUr
 
 
 def stop(run: RunName, output: Output = Format.TABLE, database_url: DatabaseUrl = None) -> None:
-    """Stop a campaign run for good before its next chunk is claimed, on all workers."""
+    """Stop a campaign run for good, within a second or two, on all workers."""
     _steer("stop", run, output, database_url, lambda steering: steering.stop())
 
 
@@ -102,10 +104,9 @@ def add_to(app: typer.Typer) -> None:
 def _steer(action: str, name: str, output: Format, database_url: str | None, act: Callable[[RunSteering], str]) -> None:
     """Do it, say what was done, and end with :data:`EXIT_UNCHANGED` where the run is not what was asked for."""
     from twilio_campaigns.engine.steer import RunSteering
-    from twilio_campaigns.warehouse.runs import RunStore
 
     with errors_to_stderr(), open_warehouse(database_url) as (warehouse, _):
-        run_key = name if "/" in name else RunStore(warehouse).of_campaign(name) or name
+        run_key = _run_key(warehouse, name)
         steering = RunSteering(warehouse, run_key, getuser())
         said = act(steering)
         state, changed = steering.state, steering.changed
@@ -115,6 +116,23 @@ def _steer(action: str, name: str, output: Format, database_url: str | None, act
         out.print(said, markup=False)
     if not changed and state not in _AS_ASKED[action]:
         raise typer.Exit(EXIT_UNCHANGED)
+
+
+def _run_key(warehouse: Warehouse, name: str) -> str:
+    """Give the run that somebody names by its key or by its campaign.
+
+    :raises ConfigurationError: where the campaign has several runs under way: whoever stops one must not believe that
+        all have stopped.
+    """
+    from twilio_campaigns.domain.exceptions import ConfigurationError
+    from twilio_campaigns.warehouse.runs import RunStore
+
+    if "/" in name:
+        return name
+    found = RunStore(warehouse).of_campaign(name)
+    if len(found) > 1:
+        raise ConfigurationError(f"{len(found)} runs of {name} are under way. Name one: {', '.join(found)}.")
+    return found[0] if found else name
 
 
 def _duration(text: str | None) -> timedelta | None:

@@ -33,7 +33,7 @@ from airflow.sdk import DAG
 from twilio_campaigns.operators.message import TwilioSendMessageOperator
 
 with DAG("one_message", schedule=None) as dag:
-    TwilioSendMessageOperator.partial(task_id="text", from_="+15005550006", body="Hello").expand(
+    TwilioSendMessageOperator.partial(task_id="text", from_number="+15005550006", body="Hello").expand(
         to=["+12025550101", "+12025550102", "nobody"]
     )
 """

@@ -15,6 +15,7 @@ LOG = "https://console.twilio.com/us1/monitor/logs/sms?pageSize=50"
 FUNNEL = {
     *("excluded", "planned", "too_late", "waiting", "unknown", "enqueued", "enqueue_failed", "sent", "delivered"),
     *("failed", "rejected", "unreported", "open", "clicked", "parts", "price", "price_unit", "unpriced"),
+    "refreshed_at",
 }
 
 

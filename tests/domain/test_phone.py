@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from twilio_campaigns.domain.phone import InvalidNumberError, parse_phone
+from twilio_campaigns.domain.phone import InvalidNumberError, parse_phone, typed_number
 
 MOBILES = {
     region: phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
@@ -103,3 +103,24 @@ def test_only_certain_landlines_are_no_mobiles(raw, mobile):
 )
 def test_the_time_zone_is_told_where_the_number_tells_it(raw, zone):
     assert parse_phone(raw, None).time_zone == zone
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("+1 (202) 555-0000", "+12025550000"),
+        ("12025550000", "+12025550000"),
+        ("00 49 170 / 1234567", "+491701234567"),
+        ("011 49 170 1234567", "+491701234567"),
+        ("tel:+1\u2011202\u20115550000", "+12025550000"),
+        ("\uff0b\uff14\uff19 170 1234567", "+491701234567"),
+        ("(202) 555-0000", "+2025550000"),
+        ("c000003", None),
+        ("12345", None),
+        ("SM" + "0" * 32, None),
+        ("00000000-0000-0000-0000-000000000000", None),
+        ("", None),
+    ],
+)
+def test_what_somebody_types_to_look_for_a_number(text, number):
+    assert typed_number(text) == number

@@ -179,7 +179,11 @@ class TestSendingLateOnPurpose:
     def test_a_run_that_came_too_late_is_frozen_after_all(self, warehouse, send, steer, states):
         late = run(logical_date=datetime.now(UTC) - timedelta(days=2))
         freeze(warehouse, people(5), as_run=late)
-        assert "Clear task `prepare_audience`" in steer().send_late()
+        said = steer().send_late()
+        assert "Clear task `prepare_audience`" in said
+        # Whoever says it again before the task is cleared hears the same, and nothing is changed.
+        again = steer()
+        assert (again.send_late(), again.changed) == (said, False)
         assert freeze(warehouse, people(5), as_run=late).state is RunState.SENDING
         send()
         assert states() == {"accepted": 5}

@@ -197,7 +197,7 @@ def test_stop_takes_effect_before_the_next_chunk(warehouse, query, simulator):
 
 @pytest.mark.parametrize("steer", [RunSteering.pause, RunSteering.stop])
 def test_who_pauses_or_stops_a_run_does_not_wait_for_what_is_claimed(warehouse, query, simulator, monkeypatch, steer):
-    monkeypatch.setattr("twilio_campaigns.engine.send.WATCH_EVERY", 0.2)
+    monkeypatch.setattr("twilio_campaigns.engine.watch.WATCH_EVERY", 0.2)
     monkeypatch.setattr("twilio_campaigns.engine.send.CHUNK_SECONDS", 10.0)
     of = campaign(sender=sender(parts_per_second=30.0))
     freeze(warehouse, people(600), of=of)

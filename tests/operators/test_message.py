@@ -23,7 +23,7 @@ def connect(monkeypatch):
 
 
 def operator(**given):
-    known = {"task_id": "text", "to": "+14155552671", "from_": "+15005550006", "body": "hello"}
+    known = {"task_id": "text", "to": "+14155552671", "from_number": "+15005550006", "body": "hello"}
     return TwilioSendMessageOperator(**{**known, **given})
 
 
@@ -51,7 +51,7 @@ def test_content_variables_travel_as_json(connect):
         with pytest.raises(AirflowFailException):
             operator(
                 body=None,
-                from_=None,
+                from_number=None,
                 messaging_service_sid="MG" + "1" * 32,
                 content_sid="HX" + "1" * 32,
                 content_variables={"1": "Ada"},
@@ -95,8 +95,8 @@ def test_out_of_reach_may_be_tried_again(connect):
         ({"to": "12"}, "to is not a valid phone number"),
         ({"to": ""}, "to is not a valid phone number"),
         ({"to": "(415) 555-2671"}, "default_region"),
-        ({"from_": None}, "No sender"),
-        ({"from_": ""}, "No sender"),
+        ({"from_number": None}, "No sender"),
+        ({"from_number": ""}, "No sender"),
         ({"body": None}, "Nothing to send"),
         ({"body": "", "media_url": []}, "Nothing to send"),
         ({"body": "x" * 1601}, "1601 characters"),
@@ -132,4 +132,4 @@ def test_what_is_templated():
 
 
 def test_nothing_is_checked_before_templates_are_rendered():
-    operator(to="{{ whatever }}", from_=None, body=None)
+    operator(to="{{ whatever }}", from_number=None, body=None)

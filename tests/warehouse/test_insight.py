@@ -8,9 +8,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from builders import campaign, freeze, people
 from told_run import AT, tell_run
 from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.scope import Page, Scope
+from twilio_campaigns.warehouse.concerns import ConcernKind, concerns
+from twilio_campaigns.warehouse.insight.answers import AsOf
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex, CampaignSort
 from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.warehouse.insight.health import Health
@@ -141,6 +144,9 @@ class TestFigures:
             (Scope(since=datetime.now(UTC).date() + timedelta(days=1)), 0),
             (Scope(until=datetime.now(UTC).date() - timedelta(days=1)), 0),
             (Scope(until=datetime.now(UTC).date() + timedelta(days=1)), 12),
+            (Scope(dag_ids=frozenset({"campaign__spring", "other"})), 12),
+            (Scope(dag_ids=frozenset({"other"})), 0),
+            (Scope(dag_ids=frozenset()), 0),
         ],
     )
     def test_a_scope_narrows_every_answer(self, figures, scope, audience):
@@ -149,6 +155,39 @@ class TestFigures:
         for answer in ("errors", "exclusions", "costs", "countries"):
             assert bool(getattr(figures, answer)(scope)) <= bool(audience)
         assert bool(figures.timeline(scope).points) is bool(figures.delays(scope).messages) is bool(audience)
+
+    def test_what_figures_hold_for(self, figures, warehouse, query, run_key):
+        """What nothing has changed since holds for now; else the run counts that waits longest."""
+        (now,) = query("select now() as at")
+        told = figures.as_of(EVERYTHING)
+        assert (told.uncounted, told.pending) == (0, False)
+        assert told.at >= now["at"]
+        for name, hours, is_marked in (("b", 5, True), ("c", 2, True), ("d", 9, False)):
+            query(
+                "insert into campaign_runs (run_key, campaign_id, dag_id, dag_run_id, state) "
+                "values (%s, 'spring', 'x', %s, 'done')",
+                f"spring/{name}",
+                name,
+            )
+            Summaries(warehouse).refresh(f"spring/{name}")
+            query(
+                "update summary_runs set refreshed_at = %s - make_interval(hours => %s) where run_key = %s",
+                now["at"],
+                hours,
+                f"spring/{name}",
+            )
+            if is_marked:
+                query("insert into summary_marks values (%s)", f"spring/{name}")
+        told = figures.as_of(Scope(campaign_id="spring"))
+        assert (told.at, told.uncounted, told.pending) == (now["at"] - timedelta(hours=5), 0, True)
+        assert not figures.as_of(Scope(run_key=run_key)).pending
+        query("update summary_runs set closes_at = now() - interval '1 second' where run_key = 'spring/d'")
+        assert figures.as_of(EVERYTHING).at == now["at"] - timedelta(hours=9)
+        query("delete from summary_runs where run_key in ('spring/b', 'spring/d')")
+        told = figures.as_of(EVERYTHING)
+        assert (told.at, told.uncounted, told.pending) == (now["at"] - timedelta(hours=2), 2, True)
+        assert figures.as_of(Scope(run_key="spring/b")).at is None
+        assert figures.as_of(Scope(campaign_id="nothing")) == AsOf(None, 0, pending=False)
 
     def test_what_there_is_to_choose_from(self, figures):
         choices = figures.choices(EVERYTHING)
@@ -172,12 +211,15 @@ class TestLists:
         assert names() == ["c", "spring", "b_%"]
         assert names("SPR") == ["spring"]
         assert names("_%") == ["b_%"]
-        assert names(among=["c", "spring"], sort=CampaignSort.NAME) == ["c", "spring"]
-        assert names(among=[]) == []
+        of_two = Scope(dag_ids=frozenset({"c", "campaign__spring"}))
+        assert names(scope=of_two, sort=CampaignSort.NAME) == ["c", "spring"]
+        assert names(scope=Scope(dag_ids=frozenset())) == []
         page = index.campaigns(sort=CampaignSort.NAME, page=Page(2, 2))
         assert ([row.campaign_id for row in page.rows], page.total, page.pages) == (["spring"], 3, 2)
         assert page.rows[0].counts.enqueued == page.rows[0].last_run.counts.enqueued == 10
-        assert index.dag_ids() == {"b_%": "b", "c": "c", "spring": "campaign__spring"}
+        assert index.dag_ids() == {"b", "c", "campaign__spring"}
+        assert (index.dag_ids("spring"), index.dag_ids("nothing")) == ({"campaign__spring"}, set())
+        assert (index.campaign_of("b"), index.campaign_of("nothing")) == ("b_%", None)
         assert index.run_of("campaign__spring", "manual__2026-11-20") == run_key
         assert index.run_of("campaign__spring", "other") is None
 
@@ -219,7 +261,8 @@ class TestMessages:
         spaced = f" {number[:2]} ({number[2:5]}) {number[5:8]}-{number[8:]} "
         for text in (row["message_sid"], str(row["message_key"]), number, spaced, row["customer_id"]):
             assert [found.message_key for found in search.search(text)] == [row["message_key"]], text
-            assert search.search(text, among=["other"]) == []
+            assert len(search.search(text, dag_ids=["campaign__spring"])) == 1
+            assert search.search(text, dag_ids=["other"]) == []
         assert search.search("nobody") == search.search("") == []
         assert [found.message_key for found in search.same_number(row["message_key"])] == [row["message_key"]]
         assert search.search(number)[0].to_number == f"+1…{number[-2:]}"
@@ -256,6 +299,16 @@ class TestMessages:
         assert whole.body == row["body"]
         assert search.story(uuid4()) is None
 
+    @pytest.mark.parametrize(
+        ("attempts", "said"),
+        [(2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"), (21, "21st"), (112, "112th")],
+    )
+    def test_how_often_it_was_claimed_is_told_in_words(self, warehouse, run_key, query, attempts, said):
+        query("update messages set attempts = %s, claimed_at = %s", attempts, AT)
+        (row,) = query("select message_key from messages limit 1")
+        (line,) = [line for line in MessageSearch(warehouse).story(row["message_key"]).lines if line.kind == "claimed"]
+        assert line.text == f"A batch took it to be posted, the {said} time."
+
     def test_a_failure_is_explained(self, warehouse, run_key, query):
         (row,) = query("select message_key from messages where status_code = 30007")
         story = MessageSearch(warehouse).story(row["message_key"])
@@ -277,11 +330,42 @@ class TestMessages:
         while rows := search.of_run(run_key, state=state, page=Page(page, 4)):
             found += [row.message_key for row in rows.rows]
             page += 1
+            assert rows.total == len(wanted)
             if not rows.rows:
                 break
-            assert rows.total == len(wanted)
         assert len(found) == len(set(found))
         assert set(found) == wanted
+
+    @pytest.mark.parametrize("state", ["planned", "skipped", "not_sent", "too_late"])
+    @pytest.mark.parametrize("size", [4, 7, 200])
+    def test_however_many_there_are_every_one_is_on_one_page(self, warehouse, query, monkeypatch, state, size):
+        """Batches of seven, three rows in no batch: pages begin and end within batches, and go beyond the last one."""
+        monkeypatch.setattr("twilio_campaigns.warehouse.insight.run_messages.FEW", 2)
+        freeze(
+            warehouse, [*people(30), *({**row, "phone": "nothing"} for row in people(3, 50))], of=campaign(batch_size=7)
+        )
+        for changed, to in (("1", "skipped"), ("2", "too_late")):
+            query(
+                "update messages set send_state = %s, skip_reason = case when %s = 'skipped' then 'suppressed' end "
+                "where right(to_number, 1) = %s",
+                to,
+                to,
+                changed,
+            )
+        Summaries(warehouse).refresh("spring/2026-11-20")
+        wanted = query(
+            "select message_key from message_status where %s in (send_state, delivery_state) "
+            "order by batch_no, message_key",
+            state,
+        )
+        assert len(wanted) > 2
+        search, found = MessageSearch(warehouse), []
+        for number in range(1, -(-len(wanted) // size) + 2):
+            listing = search.of_run("spring/2026-11-20", state=state, page=Page(number, size))
+            assert listing.total == len(wanted)
+            assert len(listing.rows) <= size
+            found += [row.message_key for row in listing.rows]
+        assert found == [row["message_key"] for row in wanted]
 
     def test_of_one_batch_and_of_a_state_that_there_is_not(self, warehouse, run_key):
         search = MessageSearch(warehouse)
@@ -294,8 +378,8 @@ class TestMessages:
 class TestHealth:
     def test_a_warehouse_to_which_nothing_happened(self, warehouse):
         health = Health(warehouse).report()
-        assert (health.last_pass, health.last_error, health.last_webhook_at, health.strays) == (None, None, None, 0)
-        assert health.open_days == health.connections == []
+        assert (health.last_pass, health.last_error, health.last_webhook_at) == (None, None, None)
+        assert health.open_days == health.connections == health.concerns == health.latest_strays == []
         assert health.summaries.marked == 0
 
     def test_what_reconciling_and_webhooks_left(self, warehouse, run_key, query):
@@ -313,7 +397,7 @@ class TestHealth:
         query("insert into stray_messages (message_sid, reason) values ('SM1', 'no row')")
         health = Health(warehouse).report()
         assert (health.calls.passes, health.calls.incomplete, health.calls.api_calls) == (2, 1, 14)
-        assert [reading.error for reading in health.calls.errors] == ["TwilioUnavailableError: 503"]
+        assert health.calls.failed == 1
         assert health.last_pass.complete
         assert health.last_error.error == "TwilioUnavailableError: 503"
         assert [(day.day, day.open, day.error) for day in health.open_days] == [
@@ -321,9 +405,61 @@ class TestHealth:
         ]
         assert [(rejection.reason, rejection.requests) for rejection in health.rejections] == [("forged", 3)]
         assert health.last_webhook_at is not None
-        assert (health.strays, health.latest_strays[0].message_sid) == (1, "SM1")
+        assert (health.concern(ConcernKind.STRAYS).count, health.latest_strays[0].message_sid) == (1, "SM1")
+        assert health.last_sent_on == AT.date()
         assert health.connections == ["twilio_default"]
-        assert health.summaries.runs == 1
+
+    def test_errors_are_counted_however_many_there_are(self, warehouse, query):
+        query(
+            "insert into reconcile_passes (pass_id, day, full_read, started_at, complete, error) select "
+            "gen_random_uuid(), current_date, false, now() - make_interval(mins => n), false, 'TwilioUnavailableError' "
+            "from generate_series(1, 30) as n"
+        )
+        assert Health(warehouse).report().calls.failed == 30
+
+    @pytest.mark.parametrize(
+        ("claimed", "day", "read", "is_overdue"),
+        [
+            (9, 0, None, True),
+            (7, 0, None, False),
+            (9, 0, 9, True),
+            (9, 0, 7, False),
+            (7, 0, 9, False),
+            (30, 1, None, False),
+        ],
+    )
+    def test_a_day_is_overdue_after_eight_hours_without_a_pass(
+        self, warehouse, run_key, query, claimed, day, read, is_overdue
+    ):
+        """Hours since the first claim, the day, hours since its last pass; before it begins a day waits for nothing."""
+        query("update summary_batches set first_claimed_at = now() - make_interval(hours => %s)", claimed)
+        query("update summary_days set tracked_on = (now() - interval '9 hours')::date + %s", 2 * day)
+        if read:
+            query(
+                "insert into reconcile_days (day, last_pass_at) "
+                "select tracked_on, now() - make_interval(hours => %s) from summary_days",
+                read,
+            )
+        report = Health(warehouse).report()
+        assert [found.is_overdue for found in report.open_days] == [is_overdue]
+        assert bool(report.concern(ConcernKind.OVERDUE)) is is_overdue
+
+    def test_figures_that_nobody_counts_and_audits_that_do_not_end_are_concerns(self, warehouse, run_key, query):
+        query("insert into reconcile_days (day, last_pass_at) values (%s, now())", AT.date())
+
+        def kinds(minutes, hours):
+            query("truncate summary_marks, reconcile_audits")
+            query("insert into summary_marks values (%s, now() - make_interval(mins => %s))", run_key, minutes)
+            query(
+                "insert into reconcile_audits (audit_id, day, connection, started_at, complete) values "
+                "(gen_random_uuid(), current_date - 6, 'twilio_default', now() - make_interval(hours => %s), false)",
+                hours,
+            )
+            return [concern.kind for concern in concerns(warehouse)]
+
+        assert kinds(59, 7) == []
+        assert kinds(61, 7) == [ConcernKind.FIGURES]
+        assert kinds(59, 9) == [ConcernKind.AUDITS]
 
 
 class TestKeeper:

@@ -12,13 +12,8 @@ if TYPE_CHECKING:
 GROWTH: Final = 1.1
 
 
-def bucket_of(seconds: float) -> int:
-    """Give the bucket of a time: 0 below one second, n from 1.1^(n-1) to less than 1.1^n seconds."""
-    return 0 if seconds < 1 else math.floor(math.log(seconds) / math.log(GROWTH)) + 1
-
-
 def bounds(bucket: int) -> tuple[float, float]:
-    """Give where a bucket begins, and where it ends, in seconds."""
+    """Give where a bucket begins, and where it ends, in seconds: 0 below one, n from 1.1^(n-1) to less than 1.1^n."""
     return (GROWTH ** (bucket - 1) if bucket else 0.0, GROWTH**bucket)
 
 

@@ -19,6 +19,8 @@ enable_pattern_cache()
 #: Invisible ones come along when somebody copies from an address book: marks of writing direction, joiners.
 _PUNCTUATION: Final = re.compile(r"[\s()./\-\u2010-\u2015\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+")
 _DIGITS: Final = re.compile(r"\+?[0-9]{3,20}")
+#: What somebody who looks for a number types: fewer digits are no number that was texted.
+_TYPED: Final = re.compile(r"(\+|00|011)?([0-9]{6,18})")
 #: A whole number that a spreadsheet or a float column has touched: digits, then .0; 202.555.0000 is none.
 _FLOAT: Final = re.compile(r"(\+?[0-9]+)\.0+")
 _FOLD: Final = {0xFF0B: "+", **{0xFF10 + digit: str(digit) for digit in range(10)}}
@@ -84,6 +86,18 @@ def parse_phone(raw: object, default_region: str | None) -> Phone:
         _time_zone(number),
         kind not in _NOT_MOBILE,
     )
+
+
+def typed_number(text: str) -> str | None:
+    """Give the number that somebody has typed to look for it; ``None`` for what cannot be one.
+
+    Punctuation, dashes and marks of whatever kind, full-width digits, ``tel:`` and the prefixes ``00`` and ``011`` are
+    understood. Digits alone are a number, too: whether anybody has it is not asked.
+
+    :return: ``+`` and digits, as E.164 writes them.
+    """
+    found = _TYPED.fullmatch(_PUNCTUATION.sub("", text.translate(_FOLD).strip().removeprefix("tel:")))
+    return f"+{found[2]}" if found else None
 
 
 def mask_number(number: str | None) -> str | None:

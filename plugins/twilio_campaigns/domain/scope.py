@@ -24,6 +24,7 @@ class Scope:
     :param until: runs made on this UTC day or earlier.
     :param country: ISO 3166-1 alpha-2; empty text for rows whose number tells none. Lists of runs ignore it.
     :param sender: name of a sender profile; a run has one.
+    :param dag_ids: runs of these DAGs only: those that a visitor may read. A campaign's runs may belong to several.
     """
 
     campaign_id: str | None = None
@@ -32,6 +33,7 @@ class Scope:
     until: date | None = None
     country: str | None = None
     sender: str | None = None
+    dag_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -40,4 +40,6 @@ def as_json(value: object) -> object:
     """Give what JSON has for a value: an amount is a number, a moment or a day its ISO 8601 text."""
     if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, date):
+        return value.isoformat()
     return value if value is None or isinstance(value, str | int | float | list | tuple | dict) else str(value)

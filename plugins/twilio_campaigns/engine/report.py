@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 #: States in which nothing of a run is sent any more.
 OVER: Final = frozenset({RunState.DONE, RunState.STOPPED})
-#: Figures of view `campaign_performance`, in the order in which a run goes through them, and what is not billed yet.
+#: Figures of view `campaign_performance`, in the order in which a run goes through them, what is not billed yet, and
+#: what they hold for.
 _FUNNEL: Final = (
     *("excluded", "planned", "too_late", "waiting", "unknown", "enqueued", "enqueue_failed", "sent", "delivered"),
     *("failed", "rejected", "unreported", "open", "clicked", "parts", "price", "price_unit", "unpriced"),
+    "refreshed_at",
 )
 
 
@@ -69,7 +71,7 @@ class RunReport:
         }
 
     def event(self) -> dict[str, Any]:
-        """Give the figures for whoever waits for the run's asset, as JSON has them."""
+        """Give the figures for whoever waits for the run's asset, as JSON has them; `None`: could not be counted."""
         funnel = {name: as_json(self.results.funnel[name]) for name in _FUNNEL}
         return {"run_key": self.run_key, "state": str(self.state), "audience_rows": self.audience_rows, **funnel}
 
@@ -103,6 +105,8 @@ class RunReport:
 def report_on(warehouse: Warehouse, run_key: str) -> RunReport:
     """Count the run, and mark it `done` if nothing of it is left.
 
+    No run fails because its figures cannot be counted now: what is left of it the ledger itself says.
+
     :raises ConfigurationError: for a run whose audience was never frozen: a failed freeze must not look green.
     """
     runs = RunStore(warehouse)
@@ -115,7 +119,7 @@ def report_on(warehouse: Warehouse, run_key: str) -> RunReport:
         run.state,
         run.audience_rows or 0,
         Ledger(warehouse).progress(run_key),
-        Reports(warehouse).report(run_key),
+        Reports(warehouse).report(run_key, quietly=True),
     )
 
 

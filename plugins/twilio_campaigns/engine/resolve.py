@@ -222,8 +222,9 @@ class RunResolver:
         self.freed += freed
         if freed:
             log.info("%d messages that Twilio shows no trace of are planned again.", freed)
+        batches = await self._to_send_again()
         await asyncio.to_thread(self._summaries.catch_up, [self.run_key])
-        return await self._to_send_again()
+        return batches
 
     async def _to_send_again(self) -> list[int]:
         return await asyncio.to_thread(self._store.batches_to_send_again, self.run_key)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import math
 import time
-from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -26,6 +25,7 @@ from twilio_campaigns.engine.lessons import Lessons
 from twilio_campaigns.engine.pace import Pace
 from twilio_campaigns.engine.permits import Permits
 from twilio_campaigns.engine.spacing import Spacing
+from twilio_campaigns.engine.watch import BatchProgress, watched
 from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 from twilio_campaigns.warehouse.ledger import Claim, ClaimedMessage, Ledger, Progress
 from twilio_campaigns.warehouse.runs import RunStore
@@ -47,10 +47,6 @@ MAX_CHUNK: Final = 1000
 CHUNK_SECONDS: Final = 2.0
 #: Chunks that are claimed and not yet recorded.
 CHUNKS_AT_ONCE: Final = 3
-#: Seconds between two looks whether the run may still be sent.
-WATCH_EVERY: Final = 1.0
-#: Seconds between two lines of progress in the log.
-PROGRESS_EVERY: Final = 10.0
 #: Seconds for which answers are awaited after SIGTERM; Airflow kills the task after 5.
 KILL_PATIENCE: Final = 3.5
 KILL_GRAIN: Final = 0.25
@@ -110,7 +106,7 @@ class BatchSender:
         self._failure: TwilioCampaignsError | None = None
         self._lessons = Lessons(self._throughput, campaign)
         self.tally = tally or Tally()
-        self._told_at, self._told_done = clock(), self.tally.accepted + self.tally.refused
+        self._progress = BatchProgress(self._ledger, self.tally, clock)
 
     def stop(self) -> None:
         """Claim and post nothing more; what is under way is still recorded. Call it within the loop's thread."""
@@ -151,8 +147,17 @@ class BatchSender:
         )
         public_url = self._twilio.settings.public_url
         self._callbacks = StatusCallbackUrls(public_url) if public_url else None
+        async with watched(self._runs, run_key, self._halt):
+            await self._send_chunks(run_key, batch_no, pace)
+        if self._failure is not None:
+            await asyncio.to_thread(self._lessons.tell_run, self._runs, run_key, self._failure)
+            raise self._failure
+        if not self.stopped:
+            await asyncio.to_thread(self._summaries.keep)
+        return await asyncio.to_thread(self._ledger.progress, run_key, batch_no)
+
+    async def _send_chunks(self, run_key: str, batch_no: int, pace: Pace) -> None:
         in_flight: set[asyncio.Task[None]] = set()
-        watch = asyncio.create_task(self._watch(run_key))
         try:
             while not self._stopping.is_set():
                 in_flight = await self._make_room(in_flight)
@@ -174,46 +179,10 @@ class BatchSender:
                     await is_reserved.wait()
         finally:
             await self._drain(in_flight)
-            watch.cancel()
-        if self._failure is not None:
-            await asyncio.to_thread(self._lessons.tell_run, self._runs, run_key, self._failure)
-            raise self._failure
-        if not self.stopped:
-            await asyncio.to_thread(self._summaries.keep)
-        return await asyncio.to_thread(self._ledger.progress, run_key, batch_no)
-
-    async def _watch(self, run_key: str) -> None:
-        """Give back what is claimed and not posted yet as soon as somebody pauses or stops the run.
-
-        The claim itself looks, too; but tasks that share a sender hold chunks for longer than people want to wait.
-        """
-        may_be_sent = True
-        while may_be_sent:
-            await asyncio.sleep(WATCH_EVERY)
-            with suppress(TransientError):
-                may_be_sent = await asyncio.to_thread(self._runs.is_sent, run_key)
-        log.info("Run %s may not be sent any more: what was claimed and not posted stays planned.", run_key)
-        self._halt()
 
     async def _tell_progress(self, run_key: str, batch_no: int) -> None:
-        elapsed = self._clock() - self._told_at
-        if elapsed < PROGRESS_EVERY:
-            return
-        self._summaries.nudge()
-        done = self.tally.accepted + self.tally.refused
-        rate = (done - self._told_done) / elapsed
-        left = (await asyncio.to_thread(self._ledger.progress, run_key, batch_no)).left
-        log.info(
-            "Batch %d: %d accepted, %d refused, %d unknown, %d left; %.1f messages/s, %s to go.",
-            batch_no,
-            self.tally.accepted,
-            self.tally.refused,
-            self.tally.unknown,
-            left,
-            rate,
-            timedelta(seconds=round(left / rate)) if rate else "unknown time",
-        )
-        self._told_at, self._told_done = self._clock(), done
+        if await self._progress.tell(run_key, batch_no):
+            self._summaries.nudge()
 
     async def _make_room(self, in_flight: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         while len(in_flight) >= CHUNKS_AT_ONCE:

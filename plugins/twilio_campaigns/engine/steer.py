@@ -37,7 +37,7 @@ class RunSteering:
         return self._existing().state
 
     def pause(self) -> str:
-        """Let nothing more be claimed before somebody resumes the run; what was posted by then is recorded."""
+        """Let nothing more be posted before somebody resumes the run: within a second or two, on all workers."""
         self._existing()
         self.changed = self._runs.pause(self._run_key, self._by, "paused by a person")
         if self.changed:
@@ -56,7 +56,7 @@ class RunSteering:
         return self._unchanged()
 
     def stop(self) -> str:
-        """End the run for good before its next chunk is claimed, on all workers."""
+        """End the run for good: within a second or two, on all workers."""
         self._existing()
         self.changed = self._runs.stop(self._run_key, self._by, "stopped by a person")
         if self.changed:
@@ -76,7 +76,7 @@ class RunSteering:
             )
         if not run.spec:
             self.changed = self._runs.freeze_late(self._run_key, self._by)
-            if self.changed:
+            if self.changed or run.is_lateness_waived:
                 return (
                     f"Run {self._run_key} may be sent late. Clear task `prepare_audience` of DAG run {run.dag_run_id} "
                     "with the tasks after it: the segment is read as it is then."

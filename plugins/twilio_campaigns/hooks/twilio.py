@@ -20,7 +20,7 @@ from twilio_campaigns.gateway.settings import TwilioSettings
 from twilio_campaigns.gateway.transport import base_address, sdk_client
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from airflow.sdk import Connection
 
@@ -44,6 +44,21 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _BRIEF: Final = Patience(tries=2, first_wait=0.5, longest_wait=2.0)
 
 Answer = TypeVar("Answer")
+
+
+def gateways(at_once: int) -> Callable[[str], Awaitable[TwilioGateway]]:
+    """Give what makes gateways from connections, within a running event loop; each connection is read once.
+
+    :param at_once: HTTP connections per account at a time.
+    """
+    known: dict[str, TwilioSettings] = {}
+
+    async def gateway_of(connection_id: str) -> TwilioGateway:
+        if connection_id not in known:
+            known[connection_id] = await TwilioHook(connection_id).aget_settings()
+        return TwilioGateway(known[connection_id], max_connections=at_once)
+
+    return gateway_of
 
 
 class TwilioHook(BaseHook):

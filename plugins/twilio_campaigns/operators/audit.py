@@ -13,11 +13,10 @@ from twilio_campaigns.domain.auditing import audited_day
 from twilio_campaigns.domain.exceptions import ConfigurationError, UnfinishedError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.audit import Auditor
-from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.logs import tell
-from twilio_campaigns.hooks.twilio import TwilioHook
+from twilio_campaigns.hooks.twilio import gateways
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
 from twilio_campaigns.links.pages import MessagingHealthLink
 
@@ -73,12 +72,9 @@ class TwilioAuditOperator(BaseOperator):
             settings = Settings.from_environ(os.environ)
             day = self._day(context, settings)
             self.log.info("Auditing the messages that Twilio accepted on %s.", day)
-
-            async def gateway_of(connection_id: str) -> TwilioGateway:
-                known = await TwilioHook(connection_id).aget_settings()
-                return TwilioGateway(known, max_connections=settings.fetch_concurrency)
-
-            auditor = Auditor(warehouse, gateway_of, settings, other_senders=self.other_senders)
+            auditor = Auditor(
+                warehouse, gateways(settings.fetch_concurrency), settings, other_senders=self.other_senders
+            )
             result = run(auditor.audit(day))
         return self._judge(result)
 

@@ -41,8 +41,8 @@ class TwilioSendMessageOperator(BaseOperator):
 
     :param to: recipient; E.164, or as people write it with ``default_region``. (templated)
     :param body: the text, up to 1,600 characters. (templated)
-    :param from_: sender: E.164, short code or alphanumeric sender. (templated)
-    :param messaging_service_sid: ``MG…``; instead of ``from_``, or with one of its numbers. (templated)
+    :param from_number: sender: E.164, short code or alphanumeric sender. (templated)
+    :param messaging_service_sid: ``MG…``; instead of ``from_number``, or with one of its numbers. (templated)
     :param media_url: one public URL or up to ten: an MMS. (templated)
     :param content_sid: ``HX…`` of a Content template. (templated)
     :param content_variables: the template's variables, as a mapping or as JSON text. (templated)
@@ -53,7 +53,7 @@ class TwilioSendMessageOperator(BaseOperator):
     template_fields: Sequence[str] = (
         "to",
         "body",
-        "from_",
+        "from_number",
         "messaging_service_sid",
         "media_url",
         "content_sid",
@@ -69,7 +69,7 @@ class TwilioSendMessageOperator(BaseOperator):
         *,
         to: str,
         body: str | None = None,
-        from_: str | None = None,
+        from_number: str | None = None,
         messaging_service_sid: str | None = None,
         media_url: str | Sequence[str] | None = None,
         content_sid: str | None = None,
@@ -81,7 +81,7 @@ class TwilioSendMessageOperator(BaseOperator):
         super().__init__(**kwargs)
         self.to = to
         self.body = body
-        self.from_ = from_
+        self.from_number = from_number
         self.messaging_service_sid = messaging_service_sid
         self.media_url = media_url
         self.content_sid = content_sid
@@ -105,8 +105,8 @@ class TwilioSendMessageOperator(BaseOperator):
 
     def _message(self) -> OutgoingMessage:
         """Check what the templates came to; Twilio would charge for some mistakes and garble others."""
-        if not self.from_ and not self.messaging_service_sid:
-            raise ConfigurationError("No sender. Give from_ or messaging_service_sid.")
+        if not self.from_number and not self.messaging_service_sid:
+            raise ConfigurationError("No sender. Give from_number or messaging_service_sid.")
         media = tuple(filter(None, [self.media_url] if isinstance(self.media_url, str) else self.media_url or ()))
         if not (self.body or media or self.content_sid):
             raise ConfigurationError("Nothing to send. Give body, media_url or content_sid.")
@@ -116,7 +116,7 @@ class TwilioSendMessageOperator(BaseOperator):
             raise ConfigurationError(f"media_url has {len(media)} addresses; Twilio takes {MAX_MEDIA}.")
         return OutgoingMessage(
             to_number=self._number(),
-            from_number=self.from_ or None,
+            from_number=self.from_number or None,
             messaging_service_sid=self.messaging_service_sid or None,
             body=self.body or None,
             media_urls=media,

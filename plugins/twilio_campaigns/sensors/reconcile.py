@@ -15,20 +15,15 @@ from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Reconciler
 from twilio_campaigns.engine.report import day_event
 from twilio_campaigns.engine.telling import tell_look
-from twilio_campaigns.gateway.client import TwilioGateway
 from twilio_campaigns.gateway.loop import run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.logs import tell
-from twilio_campaigns.hooks.twilio import TwilioHook
+from twilio_campaigns.hooks.twilio import gateways
 from twilio_campaigns.hooks.warehouse import DEFAULT_CONNECTION, WarehouseHook
 from twilio_campaigns.links.pages import MessagingHealthLink
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from airflow.sdk import Context
-
-    from twilio_campaigns.gateway.settings import TwilioSettings
 
 
 class TwilioReconcileSensor(BaseSensorOperator):
@@ -72,7 +67,7 @@ class TwilioReconcileSensor(BaseSensorOperator):
         day = _day_of(context)
         with no_retry(), WarehouseHook(self.warehouse_conn_id).get_conn() as warehouse:
             settings = Settings.from_environ(os.environ)
-            reconciler = Reconciler(warehouse, _gateways(settings.fetch_concurrency), settings)
+            reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
             while True:
                 look = run(reconciler.look(day, full_read=full_read))
                 full_read = full_read and not look.was_read
@@ -85,21 +80,6 @@ class TwilioReconcileSensor(BaseSensorOperator):
                     break
                 time.sleep(max(0.0, pause.total_seconds()))
         self.defer(trigger=DateTimeTrigger(moment=look.wake_at), method_name="resume", kwargs={"full_read": full_read})
-
-
-def _gateways(at_once: int) -> Callable[[str], Awaitable[TwilioGateway]]:
-    """Make gateways from connections; each connection is read once per process.
-
-    :param at_once: HTTP connections per account at a time.
-    """
-    known: dict[str, TwilioSettings] = {}
-
-    async def gateway_of(connection_id: str) -> TwilioGateway:
-        if connection_id not in known:
-            known[connection_id] = await TwilioHook(connection_id).aget_settings()
-        return TwilioGateway(known[connection_id], max_connections=at_once)
-
-    return gateway_of
 
 
 def _day_of(context: Context) -> date:

@@ -1,4 +1,7 @@
-"""What people ask of campaign runs at the shell and at the end of tasks: the pages' own figures, made anew before."""
+"""What people ask of campaign runs at the shell and at the end of tasks: the pages' own figures, made anew before.
+
+A run without any figures is never shown as one in which nothing happened: what nobody could count is `None`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from twilio_campaigns.domain.scope import Page, Scope
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.figures import Figures
-from twilio_campaigns.warehouse.insight.health import Health
 from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
+from twilio_campaigns.warehouse.insight.open_days import open_days
+from twilio_campaigns.warehouse.insight.refreshing import Summaries
 
 if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Warehouse
@@ -23,7 +27,8 @@ class RunResults:
     """What became of one campaign run.
 
     :param funnel: figures named as in view `campaign_performance`; `unpriced`: accepted messages not billed yet; who
-        steered the run last, and why, behind them.
+        steered the run last, and why, behind them; last `refreshed_at`: what they hold for. All are `None` before the
+        first count.
     :param exclusions: whom the audience left out, by reason, the most frequent first.
     :param countries: delivery by country, the largest first; where carriers send no receipts its rate says nothing.
     :param errors: what went wrong, what it means and what to do, the most frequent first.
@@ -50,7 +55,8 @@ class Reports:
     def __init__(self, warehouse: Warehouse) -> None:
         self._index = CampaignIndex(warehouse)
         self._figures = Figures(warehouse)
-        self._health = Health(warehouse)
+        self._warehouse = warehouse
+        self._summaries = Summaries(warehouse)
         self._keeper = SummaryKeeper(warehouse)
 
     def find(self, name: str) -> str | None:
@@ -58,7 +64,10 @@ class Reports:
         return self._index.find(name)
 
     def status(self, campaign_id: str | None = None, limit: int = 20) -> Rows:
-        """Tell where the latest runs stand, the last one first."""
+        """Tell where the latest runs stand, the last one first, each by the figures of `refreshed_at`.
+
+        That a run could not be counted now is logged: of the others people learn all the same.
+        """
         self._keeper.catch_up()
         return [_status(run) for run in self._index.runs(Scope(campaign_id=campaign_id), Page(size=limit)).rows]
 
@@ -68,14 +77,16 @@ class Reports:
         :param campaign_id: count only this campaign's messages.
         """
         self._keeper.catch_up()
-        return [asdict(day) for day in self._health.open_days(campaign_id)]
+        return [asdict(day) for day in open_days(self._warehouse, campaign_id)]
 
-    def report(self, run_key: str) -> RunResults:
+    def report(self, run_key: str, *, quietly: bool = False) -> RunResults:
         """Tell what became of a run.
 
         :param run_key: of a run that is there.
+        :param quietly: where it cannot be counted now, log that, and give the figures of its last count.
+        :raises TransientError: when it cannot be counted now.
         """
-        self._keeper.count(run_key)
+        (self._keeper.count if quietly else self._summaries.refresh)(run_key)
         run, scope = self._index.run(run_key), Scope(run_key=run_key)
         if run is None:
             raise LookupError(f"There is no run {run_key}.")
@@ -91,8 +102,13 @@ class Reports:
         )
 
 
+def _counts(run: RunRow) -> dict[str, int | None]:
+    counts: dict[str, int | None] = asdict(run.counts)
+    return counts if run.refreshed_at else dict.fromkeys(counts)
+
+
 def _status(run: RunRow) -> dict[str, Any]:
-    counts = asdict(run.counts)
+    counts = _counts(run)
     figures = ("planned", "excluded", "waiting", "unknown", "enqueued", "enqueue_failed", "delivered", "failed")
     return {
         "run_key": run.run_key,
@@ -101,18 +117,19 @@ def _status(run: RunRow) -> dict[str, Any]:
         "price": run.price,
         "price_unit": run.price_unit,
         "state_reason": run.state_reason,
+        "refreshed_at": run.refreshed_at,
     }
 
 
 def _funnel(run: RunRow, median: float | None, unpriced: int) -> dict[str, Any]:
-    counts = asdict(run.counts)
+    counts = _counts(run)
     figures = ("audience", "excluded", "planned", "too_late", "waiting", "unknown", "enqueued", "enqueue_failed")
     more = ("sent", "delivered", "failed", "rejected")
     return {
         **{name: getattr(run, name) for name in ("campaign_id", "run_key", "logical_date", "state")},
         **{name: getattr(run, name) for name in ("created_at", "finished_at")},
         **{name: counts[name] for name in (*figures, *more)},
-        "refused": run.counts.refused,
+        "refused": run.counts.refused if run.refreshed_at else None,
         **{name: counts[name] for name in ("unreported", "open", "settled", "clicked", "replies", "opt_outs")},
         "delivery_rate": _rounded(run.counts.delivery_rate, 4),
         "delivery_rate_with_receipts": _rounded(run.counts.delivery_rate_with_receipts, 4),
@@ -120,9 +137,9 @@ def _funnel(run: RunRow, median: float | None, unpriced: int) -> dict[str, Any]:
         "median_seconds_to_delivery": _rounded(median, 1),
         "parts": counts["parts"],
         **{name: getattr(run, name) for name in ("price", "price_unit")},
-        "unpriced": unpriced,
+        "unpriced": unpriced if run.refreshed_at else None,
         **{name: getattr(run, name) for name in ("dag_id", "dag_run_id")},
-        **{name: getattr(run, name) for name in ("state_reason", "state_changed_by")},
+        **{name: getattr(run, name) for name in ("state_reason", "state_changed_by", "refreshed_at")},
     }
 
 

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Connection, Warehouse
 
 _RUN: Final = """
-select run_key, campaign_id, dag_id, dag_run_id, state, spec, audience_rows, state_reason, state_changed_by, resumed_at
+select run_key, campaign_id, dag_id, dag_run_id, state, spec, audience_rows, state_reason, state_changed_by, resumed_at,
+       lateness_waived_at is not null as is_lateness_waived
 from campaign_runs where run_key = %s
 """
 
-# One that may still send goes before one that is over: that is the one which somebody wants to stop.
+# Those that may still send, or the last one where there is none.
 _OF_CAMPAIGN: Final = """
-select run_key from campaign_runs
-where campaign_id = %s
-order by state in ('freezing', 'sending', 'paused') desc, created_at desc, run_key desc
-limit 1
+select run_key
+from (select run_key, created_at, state in ('freezing', 'sending', 'paused') as is_under_way,
+             row_number() over (order by created_at desc, run_key desc) as place,
+             bool_or(state in ('freezing', 'sending', 'paused')) over () as any_under_way
+      from campaign_runs where campaign_id = %s) as r
+where is_under_way or (place = 1 and not any_under_way)
+order by created_at desc, run_key desc
 """
 
 _FINISH: Final = """
@@ -118,6 +122,7 @@ class RunRecord:
     :param state_reason: why it was paused, stopped or resumed.
     :param state_changed_by: who did it.
     :param resumed_at: when it last went on after a pause.
+    :param is_lateness_waived: whether somebody decided to send it although it came too late.
     """
 
     run_key: str
@@ -130,6 +135,7 @@ class RunRecord:
     state_reason: str | None
     state_changed_by: str | None
     resumed_at: datetime | None
+    is_lateness_waived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +167,15 @@ class RunStore:
             row = connection.execute(_RUN, (run_key,)).fetchone()
         return RunRecord(**{**row, "state": RunState(row["state"])}) if row else None
 
-    def is_sent(self, run_key: str) -> bool:
-        """Whether messages of the run may leave now; nobody paused, stopped or finished it."""
+    def may_send(self, run_key: str) -> bool:
+        """Whether messages of the run may leave now: nobody paused, stopped or finished it."""
         with self._warehouse.transaction() as connection:
             return bool(scalar(connection, "select state = 'sending' from campaign_runs where run_key = %s", run_key))
 
-    def of_campaign(self, campaign_id: str) -> str | None:
-        """Give the campaign's latest run, one that may still send first; `None` if it has none."""
+    def of_campaign(self, campaign_id: str) -> list[str]:
+        """Give the campaign's runs that may still send, or its last run if there is none, the latest first."""
         with self._warehouse.transaction() as connection:
-            row = connection.execute(_OF_CAMPAIGN, (campaign_id,)).fetchone()
-        return row["run_key"] if row else None
+            return [row["run_key"] for row in connection.execute(_OF_CAMPAIGN, (campaign_id,))]
 
     def finish(self, run_key: str) -> bool:
         """Mark the run `done` if no row of it is left; tell whether this call did it."""

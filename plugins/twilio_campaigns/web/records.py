@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Connections of one process: two for status callbacks, one for replies and clicks each.
-CONNECTIONS: Final = 4
+#: Connections of one process: two for status callbacks, one for replies, clicks and summaries each.
+CONNECTIONS: Final = 5
 #: Seconds for which a connection to the warehouse is awaited.
 PATIENCE: Final = 3.0
 #: Seconds between two tries to open a warehouse that could not be opened.

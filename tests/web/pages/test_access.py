@@ -75,10 +75,33 @@ def test_numbers_and_texts_are_whole_only_for_who_may_edit_connections(visit, pa
         assert "Hi Name0" in whole.text
 
 
-def test_who_does_not_see_numbers_cannot_guess_them(visit):
-    page = visit(SomeVisitor(edits=False)).post("/messages", q="+1 202 555 0000")
+@pytest.mark.parametrize(
+    "guess", ["+1 202 555 0000", "12025550000", "0012025550000", "tel:+12025550000", "+1\u2011202\u2011555\u20110000"]
+)
+def test_who_does_not_see_numbers_cannot_guess_them(visit, guess):
+    page = visit(SomeVisitor(edits=False)).post("/messages", q=guess)
     assert page.status == 400
     assert "may look for a number" in page.text
+    assert "q=" not in str(page.url)
+    page = visit(SomeVisitor(edits=False)).get("/messages", q=guess)
+    assert page.status == 400
+    assert "SM0" not in page.text
+
+
+def test_who_does_not_see_numbers_sees_no_link_whole(visit, warehouse, run_key, query):
+    query(
+        "insert into link_clicks (click_id, event_id, message_key, message_sid, link, clicked_at, is_bot) "
+        "select gen_random_uuid(), gen_random_uuid(), message_key, message_sid, "
+        "'https://eve:pw@shop.example:8443/u/12025550000?token=s3cret', now(), false "
+        "from messages where message_sid = %s",
+        f"SM{0:032x}",
+    )
+    path = f"/messages/SM{0:032x}"
+    assert "https://eve:pw@shop.example:8443/u/12025550000?token=s3cret" in visit().get(path).text
+    masked = visit(SomeVisitor(edits=False)).get(path)
+    assert "Somebody opened a link to shop.example." in masked.text
+    for secret in ("s3cret", "12025550000", "eve:", "pw@"):
+        assert secret not in masked.html
 
 
 @pytest.mark.parametrize("guess", ["+12025550000", "%2B1 202 555 0000", "c000000"])

@@ -1,12 +1,16 @@
 """What the pages say: the figures of the warehouse, filters, escaping, and errors in plain words."""
 
+import json
 import re
 import time
+from urllib.parse import unquote
 
 import pytest
+from typer.testing import CliRunner
 
 from builders import campaign, freeze, people, run
 from told_run import AT
+from twilio_campaigns.cli import app
 from twilio_campaigns.domain.exceptions import ConfigurationError
 from twilio_campaigns.warehouse.connection import Warehouse
 from twilio_campaigns.warehouse.insight.refreshing import Summaries
@@ -14,6 +18,17 @@ from twilio_campaigns.warehouse.schema import require_current
 from twilio_campaigns.web.pages.formats import NOTHING
 from web.pages.visiting import RUN, Seen, SomeVisitor
 
+#: One number as people write it, or copy it from elsewhere.
+WRITTEN = (
+    "+1 (202) 555-0004",
+    "12025550004",
+    "0012025550004",
+    "011 1 202 555 0004",
+    "tel:+1-202-555-0004",
+    "+1\u2011202\u2011555\u20130004",
+    "\u202a+1 202 555 0004\u202c",
+    "\uff0b\uff11 202 555 0004",
+)
 EVIL = '<script>alert("x")</script>'
 
 
@@ -70,6 +85,8 @@ class TestCampaigns:
             ({"page": "none"}, "must be a number from 1"),
             ({"page": "0"}, "must be a number from 1"),
             ({"page": "9"}, "There is no page 9"),
+            ({"page": "9" * 5000}, "must be a number from 1"),
+            ({"q": "a\0b"}, "a character that no text has"),
             ({"since": "yesterday"}, "write a day as 2026-11-25"),
             ({"sort": "colour"}, "it may be last_run"),
         ],
@@ -175,11 +192,12 @@ class TestRun:
         told = [attributes["data-reload"] for _, attributes in page.tags if "data-reload" in attributes]
         assert told == ([after] if after else [])
 
-    def test_what_a_stopped_run_did_not_send_is_never_sent(self, visit, run_key, query):
+    def test_what_a_stopped_run_did_not_send_is_never_sent(self, visit, warehouse, run_key, query):
         query(
             "update messages set send_state = 'planned', status = null, status_code = null, claimed_at = null "
             "where send_state = 'enqueue_failed'"
         )
+        Summaries(warehouse).refresh(run_key)
         browser = visit()
         page = browser.post(f"/runs/{run_key}", action="pause")
         assert "1 waiting" in page.text
@@ -233,10 +251,42 @@ class TestFreshness:
         assert "nothing was sent" not in page.text
         assert f"Cost so far {NOTHING} figures are being made" in page.text
 
+    def test_figures_are_as_of_the_run_that_waits_longest(self, visit, warehouse, run_key, query):
+        """It is not the newest run, which stands first."""
+        freeze(warehouse, people(2, 50), as_run=run("newer"))
+        browser = visit()
+        for path in ("/campaigns", "/campaigns/spring"):
+            assert re.search(r"As of [\d: -]+UTC \((just now|\d)", browser.get(path).text)
+        query("insert into summary_marks (run_key) values (%s)", run_key)
+        query("update summary_runs set refreshed_at = '2026-11-21 08:09:10+00' where run_key = %s", run_key)
+        for path in ("/campaigns", "/campaigns/spring", f"/runs/{run_key}"):
+            assert "As of 2026-11-21 08:09:10 UTC" in browser.get(path).text
+        query("delete from summary_runs where run_key = 'spring/newer'")
+        assert ", without 1 run not counted yet" in browser.get("/campaigns/spring").text
+
+    def test_what_was_just_done_stands_in_no_link(self, visit):
+        page = visit().get(f"/runs/{RUN}", did="pause", country="US")
+        assert any("country=" in link for link in page.links)
+        assert not [link for link in page.links if "did=" in link]
+
     @pytest.mark.parametrize("action", ["pause", "stop"])
-    def test_steering_counts_first(self, visit, run_key, query, action):
+    def test_steering_waits_for_no_figures_and_has_them_made(self, visit, warehouse, run_key, query, action):
+        """However lately they were made; here by somebody who is at it, and would have it waited for."""
         query("update messages set send_state = 'too_late' where send_state = 'enqueue_failed'")
-        assert "1 too late" in visit().post(f"/runs/{run_key}", action=action).text
+        browser = visit()
+        with warehouse.transaction() as other:
+            other.execute("select pg_advisory_xact_lock(hashtextextended('summary ' || %s, 0))", (run_key,))
+            began = time.monotonic()
+            page = browser.post(f"/runs/{run_key}", action=action)
+            assert time.monotonic() - began < 3
+            assert query("select state from campaign_runs") == [{"state": "paused" if action == "pause" else "stopped"}]
+            assert "1 too late" not in page.text
+            assert "15" in [attributes.get("data-reload") for _, attributes in page.tags]
+        until = time.monotonic() + 10
+        while not query("select 1 from summary_counts where too_late = 1"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert "1 too late" in browser.get(f"/runs/{run_key}").text
 
     @pytest.mark.parametrize(("state", "is_counted"), [("sending", True), ("paused", True), ("done", False)])
     def test_ten_seconds_are_old_for_a_run_that_people_watch(self, visit, run_key, query, state, is_counted):
@@ -274,25 +324,63 @@ class TestMessages:
 
     def test_a_customer_leads_to_what_the_person_had(self, visit):
         page = visit().post("/messages", q="c000003")
-        assert page.url.query == b"q=c000003"
+        assert b"same_customer_as=" in page.url.query
         assert f"SM{3:032x}" in page.text
+        assert "Messages to the same customer as" in page.text
 
-    def test_a_number_never_stands_in_an_address(self, visit):
+    @pytest.mark.parametrize("number", WRITTEN)
+    def test_a_number_never_stands_in_an_address(self, visit, number):
         browser = visit()
-        page = browser.post("/messages", q="+1 (202) 555-0004")
+        page = browser.post("/messages", q=number)
         assert b"same_number_as=" in page.url.query
-        assert b"5550004" not in page.url.query
+        assert "5550004" not in unquote(str(page.url))
         assert f"SM{4:032x}" in page.text
-        assert browser.get("/messages", q="+12025550004").status == 400
+        assert browser.get("/messages", q=number).status == 400
 
-    def test_a_number_that_nobody_had(self, visit):
-        page = visit().post("/messages", q="+12025559999")
+    @pytest.mark.parametrize("typed", ["+12025559999", "(202) 555-0004", "0049 170 1234567", "Ada +1 202 555 0004"])
+    def test_what_nobody_had_is_repeated_nowhere(self, visit, typed):
+        page = visit().post("/messages", q=typed)
+        assert page.url.query == b"none=1"
         assert "No message that you may see fits" in page.text
+        assert typed not in page.html
+
+    def test_a_customer_whose_id_is_a_number_is_found_without_an_address_that_has_it(self, visit, run_key, query):
+        query("update messages set customer_id = '4915112345678' where message_sid = %s", f"SM{3:032x}")
+        for visitor in (SomeVisitor(), SomeVisitor(edits=False)):
+            page = visit(visitor).post("/messages", q="4915112345678")
+            assert b"same_customer_as=" in page.url.query
+            assert f"SM{3:032x}" in page.text
 
     def test_a_message_that_is_not_there(self, visit):
         page = visit().get("/messages/SM00000000000000000000000000000fff")
         assert page.status == 404
         assert "There is no message" in page.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/campaigns/%00",
+        "/runs/a%00/b",
+        "/dags/%00",
+        "/dags/campaign__spring/runs/%00",
+        "/messages?q=%00",
+        "/messages?run=%00",
+    ],
+)
+def test_a_character_that_postgresql_cannot_hold_is_bad_input(visit, path):
+    page = visit().get(path)
+    assert page.status == 400
+    assert "a character that no text has" in page.text
+
+
+def test_so_it_is_in_a_form(visit):
+    for path, form in (
+        ("/messages", {"q": "c\0"}),
+        (f"/runs/{RUN}", {"action": "\0"}),
+        ("/health-page", {"connection": "\0"}),
+    ):
+        assert visit().post(path, **form).status == 400
 
 
 class TestEscaping:
@@ -343,18 +431,58 @@ class TestHealth:
         assert "Last pass None yet Messages are not settled and nobody reads them" in page.text
         assert page.row("2026-11-20")[0] == "10"
 
-    def test_without_an_audit_nothing_is_vouched_for(self, visit):
+    def test_without_an_audit_nothing_is_vouched_for(self, visit, run_key, query):
         page = visit().get("/health-page")
         assert "Audits None yet No closed day has been audited yet." in page.text
         assert "Strays None found so far" in page.text
-        assert "looks like ours" not in page.text
+        vouched = ("belongs to a row", "messages are as Twilio says")
+        assert [words for words in vouched if words in page.text] == []
         assert "twilio-campaigns status --check" in page.text
         assert re.search(r"twilio-campaigns audit --day \d{4}-\d\d-\d\d --last", page.text)
+        query(
+            "insert into reconcile_audits (audit_id, day, connection, started_at, complete, matched) "
+            "values (gen_random_uuid(), current_date - 6, 'twilio_default', now(), true, 3)"
+        )
+        page = visit().get("/health-page")
+        assert [words for words in vouched if words in page.text] == list(vouched)
 
     def test_webhooks_that_were_turned_away(self, visit, run_key, query):
         query("insert into webhook_rejections values (current_date, 'forged', 7, now())")
         page = visit().get("/health-page")
         assert "Webhooks 7 turned away" in page.text
+
+    @pytest.mark.parametrize(
+        ("last", "sent", "tone", "says"),
+        [
+            (None, 0, "wait", "None has ever come"),
+            (0, 0, "good", "None was turned away"),
+            (40, 0, "care", "though messages were sent"),
+            (40, 50, "wait", "no message was sent since"),
+        ],
+    )
+    def test_a_webhook_of_long_ago_is_no_good_sign(self, visit, run_key, query, last, sent, tone, says):
+        """Days since the last webhook, and since the last message."""
+        query("update summary_days set tracked_on = current_date - %s", sent)
+        if last is not None:
+            query("insert into webhook_receipts values ('status', now() - make_interval(days => %s))", last)
+        page = visit().get("/health-page")
+        assert says in page.text
+        assert re.search(rf'<h2>Webhooks</h2><p><span class="badge {tone}">', page.html)
+
+    def test_what_needs_a_person_is_what_the_command_tells(self, visit, warehouse, run_key, query, database_url):
+        query("update campaign_runs set state = 'paused', state_changed_at = now()")
+        for reason, requests in (("forged", 7), ("large", 9)):
+            query("insert into webhook_rejections values (current_date, %s, %s, now())", reason, requests)
+        words = ("status", "--format", "json", "--database-url", database_url)
+        told = json.loads(CliRunner().invoke(app, words).stdout)["concerns"]
+        page = visit().get("/health-page")
+        assert [row["kind"] for row in told] == ["paused", "overdue", "webhooks"]
+        for row in told:
+            assert page.row(row["concern"].capitalize())[0] == str(row["count"])
+        query("update campaign_runs set state = 'done'")
+        query("truncate webhook_rejections")
+        query("insert into reconcile_days (day, last_pass_at) values (%s, now())", AT.date())
+        assert "What needs a person? Nothing." in visit().get("/health-page").text
 
     def test_credentials_are_checked_at_twilio(self, visit, simulator, connect_twilio):
         connect_twilio(simulator.url)

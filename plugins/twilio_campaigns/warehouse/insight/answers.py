@@ -155,7 +155,6 @@ class ErrorFigures:
     :param status: `enqueue_failed`, `failed` or `rejected`.
     :param error: stable name of the code.
     :param comment: what it means and what to do.
-    :param error_class: what kind of remedy it needs.
     :param countries: the five with the most messages.
     :param documentation: Twilio's own page about the code.
     """
@@ -164,7 +163,6 @@ class ErrorFigures:
     status_code: int | None
     error: str | None
     comment: str | None
-    error_class: str | None
     messages: int
     countries: list[str]
     documentation: str | None
@@ -228,6 +226,20 @@ class Choices:
 
     countries: list[str]
     senders: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """What figures over several runs hold for.
+
+    :param at: nothing that happened before is missing, of runs that were ever counted; `None` where none was.
+    :param uncounted: runs that were never counted, and are in no figure.
+    :param pending: whether something has happened that is in no figure yet.
+    """
+
+    at: datetime | None
+    uncounted: int
+    pending: bool
 
 
 @dataclass(frozen=True, slots=True)

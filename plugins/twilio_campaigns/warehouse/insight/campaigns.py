@@ -9,10 +9,10 @@ from twilio_campaigns.domain.countries import NO_RECEIPT_COUNTRIES
 from twilio_campaigns.domain.scope import Listing, Page, Scope
 from twilio_campaigns.warehouse.insight.answers import CampaignRow, Counts, RunRow, filled
 from twilio_campaigns.warehouse.insight.figures import PRICE, REPORTING, RESPONSES, SUMS
-from twilio_campaigns.warehouse.insight.scoped import AMONG, RUNS, parameters, rows_of
+from twilio_campaigns.warehouse.insight.scoped import RUNS, parameters, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.warehouse.insight.scoped import Rows
@@ -44,7 +44,7 @@ _RUN_ROWS: Final = f"""
 with wanted as materialized (
     select r.run_key from campaign_runs as r
     left join summary_runs as s on s.run_key = r.run_key
-    where {RUNS} and {AMONG}
+    where {RUNS}
     order by r.created_at desc, r.run_key desc
     limit %(limit)s offset %(offset)s
 )
@@ -59,7 +59,7 @@ order by r.created_at desc, r.run_key desc
 _COUNT_RUNS: Final = f"""
 select count(*) as total from campaign_runs as r
 left join summary_runs as s on s.run_key = r.run_key
-where {RUNS} and {AMONG}
+where {RUNS}
 """  # noqa: S608 - the same
 
 _ORDERS: Final = {
@@ -75,7 +75,7 @@ _CAMPAIGNS: Final = f"""
 with wanted as materialized (
     select r.run_key from campaign_runs as r
     left join summary_runs as s on s.run_key = r.run_key
-    where {RUNS} and {AMONG} and position(lower(%(search)s) in lower(r.campaign_id)) > 0
+    where {RUNS} and position(lower(%(search)s) in lower(r.campaign_id)) > 0
 )
 select r.campaign_id, count(*) as runs, max(r.created_at) as last_run_at,
        (array_agg(r.run_key order by r.created_at desc, r.run_key desc))[1] as last_run_key,
@@ -89,12 +89,16 @@ group by r.campaign_id
 _COUNT_CAMPAIGNS: Final = f"""
 select count(distinct r.campaign_id) as total from campaign_runs as r
 left join summary_runs as s on s.run_key = r.run_key
-where {RUNS} and {AMONG} and position(lower(%(search)s) in lower(r.campaign_id)) > 0
+where {RUNS} and position(lower(%(search)s) in lower(r.campaign_id)) > 0
 """  # noqa: S608 - the same
 
 _DAG_IDS: Final = """
-select distinct on (campaign_id) campaign_id, dag_id from campaign_runs
-order by campaign_id, created_at desc, run_key desc
+select distinct dag_id from campaign_runs
+where %(campaign_id)s::text is null or campaign_id = %(campaign_id)s
+"""
+
+_CAMPAIGN_OF: Final = """
+select campaign_id from campaign_runs where dag_id = %(dag_id)s order by created_at desc, run_key desc limit 1
 """
 
 _RUN_OF: Final = """
@@ -126,15 +130,12 @@ class CampaignIndex:
         sort: CampaignSort = CampaignSort.LAST_RUN,
         page: Page | None = None,
         scope: Scope | None = None,
-        among: Collection[str] | None = None,
     ) -> Listing[CampaignRow]:
         """List campaigns that have runs in a scope.
 
         :param search: part of the name, in any case.
-        :param among: only these campaigns; `None`: all.
         """
-        page = page or Page()
-        values = {"search": search, **_among(among)}
+        page, values = page or Page(), {"search": search}
         query = f"{_CAMPAIGNS} order by {_ORDERS[sort]}, campaign_id limit %(limit)s offset %(offset)s"
         rows = self._rows(query, scope or Scope(), page, **values)
         (total,) = self._rows(_COUNT_CAMPAIGNS, scope or Scope(), page, **values)
@@ -144,19 +145,21 @@ class CampaignIndex:
         ]
         return Listing(found, total["total"], page)
 
-    def runs(self, scope: Scope, page: Page | None = None, *, among: Collection[str] | None = None) -> Listing[RunRow]:
-        """List the runs of a scope, the newest first.
-
-        :param among: only of these campaigns; `None`: of all.
-        """
-        page, values = page or Page(), _among(among)
-        (total,) = self._rows(_COUNT_RUNS, scope, page, **values)
-        rows = self._rows(_RUN_ROWS, scope, page, **values)
+    def runs(self, scope: Scope, page: Page | None = None) -> Listing[RunRow]:
+        """List the runs of a scope, the newest first."""
+        page = page or Page()
+        (total,) = self._rows(_COUNT_RUNS, scope, page)
+        rows = self._rows(_RUN_ROWS, scope, page)
         return Listing([run_row(row) for row in rows], total["total"], page)
 
-    def dag_ids(self) -> dict[str, str]:
-        """Give the DAG of the newest run of every campaign, by campaign."""
-        return {row["campaign_id"]: row["dag_id"] for row in rows_of(self._warehouse, _DAG_IDS, {})}
+    def dag_ids(self, campaign_id: str | None = None) -> set[str]:
+        """Give the DAGs that have run a campaign, or any campaign."""
+        return {row["dag_id"] for row in rows_of(self._warehouse, _DAG_IDS, {"campaign_id": campaign_id})}
+
+    def campaign_of(self, dag_id: str) -> str | None:
+        """Give the campaign of a DAG's newest run."""
+        found = rows_of(self._warehouse, _CAMPAIGN_OF, {"dag_id": dag_id})
+        return cast("str", found[0]["campaign_id"]) if found else None
 
     def run_of(self, dag_id: str, dag_run_id: str) -> str | None:
         """Give the run of a DAG run, by Airflow's names."""
@@ -175,7 +178,7 @@ class CampaignIndex:
     def _runs_by_key(self, run_keys: list[str]) -> dict[str, RunRow]:
         rows = rows_of(
             self._warehouse,
-            _RUN_ROWS.replace(f"{RUNS} and {AMONG}", "r.run_key = any(%(run_keys)s)"),
+            _RUN_ROWS.replace(RUNS, "r.run_key = any(%(run_keys)s)"),
             {"run_keys": run_keys, "limit": len(run_keys), "offset": 0, **_RECEIPTS},
         )
         return {row["run_key"]: run_row(row) for row in rows}
@@ -186,10 +189,6 @@ class CampaignIndex:
 
 
 _RECEIPTS: Final = {"no_receipts": sorted(NO_RECEIPT_COUNTRIES)}
-
-
-def _among(campaign_ids: Collection[str] | None) -> dict[str, list[str] | None]:
-    return {"among": None if campaign_ids is None else list(campaign_ids)}
 
 
 def run_row(row: Mapping[str, Any]) -> RunRow:

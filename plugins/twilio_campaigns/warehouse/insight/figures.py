@@ -12,6 +12,7 @@ from twilio_campaigns.domain.delays import bounds, percentile
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN, documentation_of, error_entry
 from twilio_campaigns.domain.status import Status
 from twilio_campaigns.warehouse.insight.answers import (
+    AsOf,
     Choices,
     Cost,
     CountryFigures,
@@ -132,12 +133,18 @@ select (select array_agg(distinct country order by country)
 """  # noqa: S608 - the same
 
 
-# Those without any summary count, too: unlike everywhere else, they are what is asked for.
-_PENDING: Final = f"""
-select exists (
-    select from campaign_runs as r left join summary_runs as s on s.run_key = r.run_key
-    where {RUNS} and (s.run_key is null or exists (select from summary_marks as m where m.run_key = r.run_key))
-) as pending
+# Runs without any summary count, too: unlike everywhere else, they are what is asked for. A summary that nothing has
+# changed since holds for now, however long ago it was made.
+_AS_OF: Final = f"""
+select case when count(refreshed_at) > 0 then coalesce(min(refreshed_at) filter (where is_behind), now()) end as at,
+       count(*) - count(refreshed_at) as uncounted,
+       coalesce(bool_or(is_behind or refreshed_at is null), false) as pending
+from (
+    select s.refreshed_at,
+           s.closes_at <= now() or exists (select from summary_marks as m where m.run_key = r.run_key) as is_behind
+    from campaign_runs as r left join summary_runs as s on s.run_key = r.run_key
+    where {RUNS}
+) as runs
 """  # noqa: S608 - the same
 
 
@@ -197,9 +204,10 @@ class Figures:
         """Give what accepted messages cost, the dearest currency first, what is not billed yet last."""
         return [filled(Cost, row) for row in self._rows(_COSTS, scope)]
 
-    def pending(self, scope: Scope) -> bool:
-        """Tell whether a run of the scope has changed since its figures were made, or has none yet."""
-        return bool(self._rows(_PENDING, scope)[0]["pending"])
+    def as_of(self, scope: Scope) -> AsOf:
+        """Tell what the figures of the scope hold for: of its runs, the one that waits longest to be counted."""
+        (row,) = self._rows(_AS_OF, scope)
+        return filled(AsOf, row)
 
     def choices(self, scope: Scope) -> Choices:
         """Give the countries and senders that the scope's runs have."""
@@ -226,7 +234,6 @@ def _error(row: Mapping[str, Any]) -> ErrorFigures:
         status_code=code,
         error=entry.name if entry else row["reason"] or None,
         comment=entry.comment if entry else None,
-        error_class=entry.error_class if entry else None,
         messages=row["messages"],
         countries=row["countries"] or [],
         documentation=documentation_of(code) if code else None,

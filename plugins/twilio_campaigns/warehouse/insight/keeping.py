@@ -61,19 +61,24 @@ class SummaryKeeper:
 
         :param older_than: only if something waits for longer.
         """
+        self._start(lambda: self._refresh_old(older_than), spacing=EVERY)
+
+    def count_soon(self, run_key: str) -> None:
+        """Make the summary of one run anew on that thread, however lately it was made, and wait for nothing.
+
+        Whatever the thread is at already has to do.
+        """
+        self._start(lambda: self._summaries.refresh(run_key), spacing=0)
+
+    def _start(self, act: Callable[[], object], *, spacing: float) -> None:
         with self._lock:
             now = self._clock()
-            is_early = self._nudged_at is not None and now - self._nudged_at < EVERY
+            is_early = self._nudged_at is not None and now - self._nudged_at < spacing
             if is_early or (self._thread is not None and self._thread.is_alive()):
                 return
             self._nudged_at = now
-            self._thread = threading.Thread(
-                target=self._keep_old, args=(older_than,), name="twilio-summaries", daemon=True
-            )
+            self._thread = threading.Thread(target=self._quietly, args=(act,), name="twilio-summaries", daemon=True)
             self._thread.start()
-
-    def _keep_old(self, older_than: timedelta | None) -> None:
-        self._quietly(lambda: self._refresh_old(older_than))
 
     def _refresh_old(self, older_than: timedelta | None) -> None:
         if older_than is not None:

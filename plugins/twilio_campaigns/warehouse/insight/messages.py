@@ -9,12 +9,12 @@ from uuid import UUID
 
 from twilio_campaigns.domain.audience import explain_exclusion
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN, documentation_of, error_entry
-from twilio_campaigns.domain.phone import mask_number
+from twilio_campaigns.domain.phone import typed_number
 from twilio_campaigns.domain.scope import Page
 from twilio_campaigns.warehouse.insight.answers import filled
 from twilio_campaigns.warehouse.insight.rows import MESSAGE_COLUMNS, message_row
 from twilio_campaigns.warehouse.insight.run_messages import RunMessages
-from twilio_campaigns.warehouse.insight.scoped import rows_of
+from twilio_campaigns.warehouse.insight.scoped import dags, rows_of
 from twilio_campaigns.warehouse.insight.story import StoryLine, tell
 
 if TYPE_CHECKING:
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.insight.rows import MessageRow
 
 _SID: Final = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
-_NUMBER: Final = re.compile(r"\+[0-9 ()./-]{6,25}")
-_PUNCTUATION: Final = re.compile(r"[^+0-9]")
+
+# Whatever is found by index is few: whether somebody may see it is asked of each, by the key of its run.
+_OF_DAGS: Final = """
+(%(dag_ids)s::text[] is null or exists (
+    select from campaign_runs as r where r.run_key = m.run_key and r.dag_id = any(%(dag_ids)s)))
+"""
 
 _SEARCH: Final = f"""
-select {MESSAGE_COLUMNS} from message_status
-where {{condition}} and (%(among)s::text[] is null or campaign_id = any(%(among)s))
+select {MESSAGE_COLUMNS} from message_status as m
+where {{condition}} and {_OF_DAGS}
 order by coalesce(accepted_at, claimed_at) desc nulls last, run_key desc, message_key
 limit %(limit)s
 """  # noqa: S608 - built of constants
@@ -42,9 +46,12 @@ _BY_SID: Final = _SEARCH.format(condition="message_sid = %(text)s")
 _BY_KEY: Final = _SEARCH.format(condition="message_key = %(text)s::uuid")
 _BY_NUMBER: Final = _SEARCH.format(condition="to_number = %(text)s")
 _BY_CUSTOMER: Final = _SEARCH.format(condition="customer_id = %(text)s")
-_BY_NUMBER_OF: Final = _SEARCH.format(
-    condition="to_number = (select m.to_number from messages as m where m.message_key = %(text)s::uuid)"
-)
+# Of a message that somebody may not see not even that it shares its number with another one is told.
+_SAME: Final = f"""
+{{column}} = (select m.{{column}} from messages as m where m.message_key = %(text)s::uuid and {_OF_DAGS})
+"""  # noqa: S608 - the same
+_BY_NUMBER_OF: Final = _SEARCH.format(condition=_SAME.format(column="to_number"))
+_BY_CUSTOMER_OF: Final = _SEARCH.format(condition=_SAME.format(column="customer_id"))
 
 _MESSAGE: Final = """
 select m.*, s.delivery_state, s.seconds_to_delivery::float8 as seconds_to_delivery,
@@ -80,7 +87,6 @@ class MessageStory:
     """One message and all that is known of it.
 
     :param from_number: number that sent it, where known.
-    :param input_number: as the segment gave it; masked as the others are.
     :param body: `None` where numbers are masked.
     :param connection: Airflow connection of the Twilio account.
     :param provider_status: Twilio's own word.
@@ -89,14 +95,13 @@ class MessageStory:
     :param lookups: look-ups in a row that found no trace of it.
     :param parts: text segments by Twilio's count; `estimated_parts` by ours.
     :param seconds_to_delivery: from acceptance to the report of delivery.
-    :param error: stable name of its code; what it means, what kind of remedy it needs, Twilio's page about it.
+    :param error: stable name of its code; what it means, Twilio's page about it.
     :param exclusion: why it is not sent.
     :param lines: what happened, in order.
     """
 
     message: MessageRow
     from_number: str | None
-    input_number: str | None
     body: str | None
     media_urls: list[str]
     connection: str
@@ -111,12 +116,9 @@ class MessageStory:
     tracked_on: date | None
     tracking_closes_at: datetime | None
     settled_at: datetime | None
-    sent_at: datetime | None
-    final_at: datetime | None
     seconds_to_delivery: float | None
     error: str | None
     comment: str | None
-    error_class: str | None
     documentation: str | None
     exclusion: str | None
     lines: list[StoryLine]
@@ -133,16 +135,23 @@ class MessageSearch:
         self._of_run = RunMessages(warehouse)
 
     def search(
-        self, text: str, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+        self,
+        text: str,
+        *,
+        mask: bool = True,
+        limit: int = 50,
+        dag_ids: Collection[str] | None = None,
+        by_number: bool = True,
     ) -> list[MessageRow]:
-        """Find messages by Twilio's SID, our key, the number (`+` and country code), or the customer's id; all exact.
+        """Find messages by Twilio's SID, our key, the number with its country code, or the customer's id; all exact.
 
         :param mask: whether numbers are shown in part only.
-        :param among: only of these campaigns; `None`: of all.
+        :param by_number: whether numbers are looked for.
+        :param dag_ids: only of these DAGs' runs; `None`: of all.
         :return: the newest first.
         """
-        query, wanted = _understood(text.strip())
-        values = {"limit": limit, "among": None if among is None else list(among)}
+        query, wanted = _understood(text.strip(), by_number=by_number)
+        values = {"limit": limit, **dags(dag_ids)}
         rows = rows_of(self._warehouse, query, {"text": wanted, **values})
         if not rows and query is not _BY_CUSTOMER:
             # An id may look like anything.
@@ -150,11 +159,18 @@ class MessageSearch:
         return [message_row(row, mask=mask) for row in rows]
 
     def same_number(
-        self, message_key: UUID, *, mask: bool = True, limit: int = 50, among: Collection[str] | None = None
+        self, message_key: UUID, *, mask: bool = True, limit: int = 50, dag_ids: Collection[str] | None = None
     ) -> list[MessageRow]:
         """Find the messages to the number of a message, so that no address has to hold the number itself."""
-        values = {"text": message_key, "limit": limit, "among": None if among is None else list(among)}
+        values = {"text": message_key, "limit": limit, **dags(dag_ids)}
         return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_NUMBER_OF, values)]
+
+    def same_customer(
+        self, message_key: UUID, *, mask: bool = True, limit: int = 50, dag_ids: Collection[str] | None = None
+    ) -> list[MessageRow]:
+        """Find the messages of the customer of a message: an id may be a number, too."""
+        values = {"text": message_key, "limit": limit, **dags(dag_ids)}
+        return [message_row(row, mask=mask) for row in rows_of(self._warehouse, _BY_CUSTOMER_OF, values)]
 
     def of_run(
         self,
@@ -187,12 +203,12 @@ class MessageSearch:
         return _story(found[0], tell(found[0], events, clicks, replies, mask=mask), mask=mask)
 
 
-def _understood(text: str) -> tuple[str, str]:
+def _understood(text: str, *, by_number: bool) -> tuple[str, str]:
     """Give the query for what somebody typed, and what it looks for."""
     if _SID.fullmatch(text):
         return _BY_SID, text[:2] + text[2:].lower()
-    if _NUMBER.fullmatch(text):
-        return _BY_NUMBER, _PUNCTUATION.sub("", text)
+    if by_number and (number := typed_number(text)):
+        return _BY_NUMBER, number
     try:
         return _BY_KEY, str(UUID(text))
     except ValueError:
@@ -205,13 +221,11 @@ def _story(row: Mapping[str, Any], lines: list[StoryLine], *, mask: bool) -> Mes
         MessageStory,
         row,
         message=message_row(row, mask=mask),
-        input_number=mask_number(row["input_number"]) if mask else row["input_number"],
         body=None if mask else row["body"],
         media_urls=row["media_urls"] or [],
         parts=row["number_of_message_parts"],
         error=entry.name if entry else None,
         comment=entry.comment if entry else None,
-        error_class=entry.error_class if entry else None,
         documentation=documentation_of(row["status_code"]) if row["status_code"] else None,
         exclusion=explain_exclusion(row["skip_reason"]) if row["skip_reason"] else None,
         lines=lines,

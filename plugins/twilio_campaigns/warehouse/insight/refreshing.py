@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from twilio_campaigns.domain.exceptions import TransientError
 from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.insight.making import MAKE
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two refreshes of a run while it changes all the time.
 EVERY: Final = 10.0
+#: For how long whoever wants to have it exact waits for somebody else who is at it, and how long one may take: no task
+#: hangs because a page's figures are not there.
+LOCK_TIMEOUT: Final = "5s"
+STATEMENT_TIMEOUT: Final = "10min"
 #: A refresh may take this share of the time: one that took a second is not repeated within twenty.
 SHARE: Final = 0.05
 
@@ -86,6 +91,8 @@ class Summaries:
         What was committed before this call is in them afterwards.
 
         :param run_keys: only those of these runs.
+        :raises TransientError: when somebody else is at one for longer than :data:`LOCK_TIMEOUT`, or it takes longer
+            than :data:`STATEMENT_TIMEOUT`, or the warehouse is away.
         """
         wanted = None if run_keys is None else list(run_keys)
         with self._warehouse.transaction() as connection:
@@ -93,7 +100,7 @@ class Summaries:
         return sum(self._refresh(row["run_key"], wait=True) for row in marked)
 
     def refresh(self, run_key: str) -> None:
-        """Make the summary of a run anew, whether it is marked or not."""
+        """Make the summary of a run anew, whether it is marked or not; errors as for :meth:`refresh_marked`."""
         self._refresh(run_key, wait=True)
 
     def oldest_mark_at(self) -> datetime | None:
@@ -102,8 +109,18 @@ class Summaries:
             return cast("datetime | None", scalar(connection, _OLDEST))
 
     def _refresh(self, run_key: str, *, wait: bool) -> bool:
+        try:
+            return self._refresh_in_one(run_key, wait=wait)
+        except TransientError as error:
+            raise TransientError(
+                f"The figures of run {run_key} could not be counted: {str(error).rstrip('.')}. Somebody else may be at "
+                "it; ask again in a minute. Sending and reconciling do not depend on them."
+            ) from error
+
+    def _refresh_in_one(self, run_key: str, *, wait: bool) -> bool:
         with self._warehouse.transaction() as connection:
             if wait:
+                connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
                 connection.execute(_WAIT_LOCK, (run_key,))
             elif not scalar(connection, _TRY_LOCK, run_key):
                 return False
@@ -113,7 +130,7 @@ class Summaries:
 
 def _make(connection: Connection, run_key: str) -> None:
     # Whoever calls may have little patience with its own statements: the webhooks have.
-    connection.execute("set local statement_timeout = 0")
+    connection.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT}'")
     began_at = scalar(connection, "select clock_timestamp()")
     connection.execute(_TAKE_MARKS, (run_key,))
     found: dict[str, Any] = connection.execute(cast("Any", MAKE), {"run_key": run_key}).fetchone() or {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from twilio_campaigns.domain.audience import explain_exclusion
 
@@ -21,6 +22,7 @@ _SAID: Final = {
     "rejected": "Twilio, a carrier or a policy refused it.",
     "enqueue_failed": "Twilio refused it, or nobody learnt whether it took it.",
 }
+_ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 #: Of two lines of one moment that which happens first stands first.
 _ORDER: Final = ("planned", "skipped", "claimed", "enqueued", "sent")
 
@@ -49,9 +51,9 @@ def tell(row: Mapping[str, Any], events: Rows, clicks: Rows, replies: Rows, *, m
     """Give what happened to a message, in order.
 
     :param row: of the ledger, with `planned_at`.
-    :param mask: whether what people wrote is left out.
+    :param mask: whether what people wrote is left out, and of links everything but the host.
     """
-    lines = [*_of_ledger(row), *_of_events(events), *_of_clicks(clicks), *_of_replies(replies, mask=mask)]
+    lines = [*_of_ledger(row), *_of_events(events), *_of_clicks(clicks, mask=mask), *_of_replies(replies, mask=mask)]
     return sorted(lines, key=_place)
 
 
@@ -67,7 +69,7 @@ def _of_ledger(row: Mapping[str, Any]) -> Iterator[StoryLine]:
     else:
         yield StoryLine(row["planned_at"], "planned", "It was planned with its run.")
     if row["claimed_at"] is not None:
-        times = f", the {row['attempts']}th time" if row["attempts"] > 1 else ""
+        times = f", the {_nth(row['attempts'])} time" if row["attempts"] > 1 else ""
         yield StoryLine(row["claimed_at"], "claimed", f"A batch took it to be posted{times}.")
     if row["looked_up_at"] is not None:
         text = (
@@ -82,6 +84,11 @@ def _of_ledger(row: Mapping[str, Any]) -> Iterator[StoryLine]:
         yield StoryLine(row["tracking_closes_at"], "window_closes", "Until then Twilio is asked for it.")
 
 
+def _nth(number: int) -> str:
+    is_teen = number % 100 in {11, 12, 13}
+    return f"{number}{'th' if is_teen else _ENDINGS.get(number % 10, 'th')}"
+
+
 def _of_events(events: Rows) -> Iterator[StoryLine]:
     for event in events:
         if event["status"] in _SAID:
@@ -90,10 +97,20 @@ def _of_events(events: Rows) -> Iterator[StoryLine]:
             yield StoryLine(at, event["status"], text, recorded_at, event["source"], event["status_code"])
 
 
-def _of_clicks(clicks: Rows) -> Iterator[StoryLine]:
+def _of_clicks(clicks: Rows, *, mask: bool) -> Iterator[StoryLine]:
     for click in clicks:
         kind, who = ("preview", "A program fetched") if click["is_bot"] else ("click", "Somebody opened")
-        yield StoryLine(click["clicked_at"], kind, f"{who} {click['link']}.", click["recorded_at"], "webhook")
+        link = _host_of(click["link"]) if mask else click["link"]
+        yield StoryLine(click["clicked_at"], kind, f"{who} {link}.", click["recorded_at"], "webhook")
+
+
+def _host_of(link: str) -> str:
+    """Word a link for who must not see what it may hold of a person: a number, or a token that opens something."""
+    try:
+        host = urlsplit(link if "//" in link else f"//{link}").hostname
+    except ValueError:
+        host = None
+    return f"a link to {host}" if host else "a link"
 
 
 def _of_replies(replies: Rows, *, mask: bool) -> Iterator[StoryLine]:

@@ -9,6 +9,7 @@ from twilio_campaigns.domain import page_urls
 from twilio_campaigns.domain.scope import Page as Paging
 from twilio_campaigns.domain.scope import Scope
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex, CampaignSort
+from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.web.pages.figures import figures_of
 from twilio_campaigns.web.pages.visit import BadInputError, NotFoundError, Page, Redirect, existing
 
@@ -24,17 +25,15 @@ _ROWS: Final = 25
 
 def every(visit: Visit) -> Page:
     """All campaigns with their last runs, narrowed by the address's `q`, `since`, `until`; ordered by `sort`."""
-    index = CampaignIndex(visit.warehouse)
     search = visit.query.get("q", "").strip()
     sort = visit.choice_of("sort", tuple(CampaignSort), CampaignSort.LAST_RUN)
-    scope = Scope(since=day_of(visit, "since"), until=day_of(visit, "until"))
-    readable = readable_campaigns(visit)
-    listing = index.campaigns(
+    scope = Scope(since=day_of(visit, "since"), until=day_of(visit, "until"), dag_ids=readable_dags(visit))
+    as_of = Figures(visit.warehouse).as_of(scope)
+    listing = CampaignIndex(visit.warehouse).campaigns(
         search,
         sort=CampaignSort(sort),
         page=Paging(visit.number_of("page"), _ROWS),
         scope=scope,
-        among=readable,
     )
     return Page(
         "campaigns.html",
@@ -44,6 +43,7 @@ def every(visit: Visit) -> Page:
             "search": search,
             "sort": sort,
             "scope": scope,
+            "as_of": as_of,
             "filtered": bool(search or scope.since or scope.until),
             "now": visit.warehouse.now(),
         },
@@ -53,13 +53,16 @@ def every(visit: Visit) -> Page:
 def one(visit: Visit) -> Page:
     """One campaign over its runs, narrowed by `since`, `until`, `country`, `sender`."""
     campaign_id = visit.path["campaign_id"]
-    dag_id = readable_campaign(visit, campaign_id)
+    dag_ids = readable_dags(visit, campaign_id)
+    if not dag_ids:
+        raise NotFoundError(no_campaign(campaign_id))
     scope = Scope(
         campaign_id=campaign_id,
         since=day_of(visit, "since"),
         until=day_of(visit, "until"),
         country=country_of(visit),
         sender=visit.query.get("sender") or None,
+        dag_ids=dag_ids,
     )
     runs = existing(CampaignIndex(visit.warehouse).runs(scope, Paging(visit.number_of("page"), 10)))
     return Page(
@@ -67,11 +70,12 @@ def one(visit: Visit) -> Page:
         {
             "section": "campaigns",
             "campaign_id": campaign_id,
-            "dag_id": dag_id,
+            "dag_ids": sorted(dag_ids),
             "scope": scope,
             "runs": runs,
             "now": visit.warehouse.now(),
             "filtered": bool(scope.since or scope.until or scope.country is not None or scope.sender),
+            "choices": Figures(visit.warehouse).choices(scope),
             **figures_of(visit.warehouse, scope),
         },
     )
@@ -82,30 +86,21 @@ def of_dag(visit: Visit) -> Redirect:
     dag_id = visit.path["dag_id"]
     if dag_id in _OTHERS:
         return Redirect("/health-page")
-    for campaign_id, known in readable_campaigns(visit).items():
-        if known == dag_id:
-            return Redirect(page_urls.campaign_path(campaign_id))
+    campaign_id = CampaignIndex(visit.warehouse).campaign_of(dag_id)
+    if campaign_id is not None and dag_id in visit.visitor.readable([dag_id]):
+        return Redirect(page_urls.campaign_path(campaign_id))
     if dag_id.startswith(_PREFIX):
         raise NotFoundError(no_campaign(dag_id.removeprefix(_PREFIX)))
     raise NotFoundError(f"DAG {dag_id} sends no campaign. Campaigns are DAGs whose names begin with {_PREFIX}.")
 
 
-def readable_campaigns(visit: Visit) -> dict[str, str]:
-    """Give the campaigns whose DAG the visitor may read, with that DAG."""
-    dag_of = CampaignIndex(visit.warehouse).dag_ids()
-    readable = visit.visitor.readable(dag_of.values())
-    return {campaign_id: dag_id for campaign_id, dag_id in dag_of.items() if dag_id in readable}
+def readable_dags(visit: Visit, campaign_id: str | None = None) -> frozenset[str]:
+    """Give the DAGs that the visitor may read, of those that have run a campaign, or any: what all else is asked of.
 
-
-def readable_campaign(visit: Visit, campaign_id: str) -> str:
-    """Give a campaign's DAG.
-
-    :raises NotFoundError: when there is no such campaign, or the visitor may not read it.
+    A campaign's file may have been in several DAGs one after the other, or in one of another name; each run belongs
+    to the DAG that made it.
     """
-    dag_id = CampaignIndex(visit.warehouse).dag_ids().get(campaign_id)
-    if dag_id is None or dag_id not in visit.visitor.readable([dag_id]):
-        raise NotFoundError(no_campaign(campaign_id))
-    return dag_id
+    return frozenset(visit.visitor.readable(CampaignIndex(visit.warehouse).dag_ids(campaign_id)))
 
 
 def no_campaign(campaign_id: str) -> str:

@@ -45,6 +45,8 @@ def figures_of(warehouse: Warehouse, scope: Scope, *, stopped: bool = False) -> 
     :param stopped: whether it is of one run that was stopped for good.
     """
     figures = Figures(warehouse)
+    # Before all others: whatever is counted meanwhile makes them newer than is said.
+    as_of = figures.as_of(scope)
     counts = figures.counts(scope)
     countries = figures.countries(scope)
     delays = figures.delays(scope)
@@ -53,7 +55,8 @@ def figures_of(warehouse: Warehouse, scope: Scope, *, stopped: bool = False) -> 
     shown = told[:_COUNTRIES] + [(each, advice) for each, advice in told[_COUNTRIES:] if advice.tone == "bad"]
     return {
         "counts": counts,
-        "pending": figures.pending(scope),
+        "as_of": as_of,
+        "pending": as_of.pending,
         "funnel": funnel(counts, stopped=stopped),
         "timeline": timeline(figures.timeline(scope)),
         "reporting": shown,
@@ -66,7 +69,6 @@ def figures_of(warehouse: Warehouse, scope: Scope, *, stopped: bool = False) -> 
         "billed": [cost for cost in costs if cost.currency and cost.priced],
         "unbilled": sum(cost.unpriced for cost in costs),
         "exclusions": figures.exclusions(scope),
-        "choices": figures.choices(scope),
     }
 
 

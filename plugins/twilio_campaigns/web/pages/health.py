@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from twilio_campaigns.warehouse.concerns import ConcernKind
 from twilio_campaigns.warehouse.insight.health import Health
+from twilio_campaigns.warehouse.insight.open_days import OVERDUE
 from twilio_campaigns.web.pages.advice import Advice
 from twilio_campaigns.web.pages.credentials import DEFAULT, check_account
-from twilio_campaigns.web.pages.formats import age, number, plural
+from twilio_campaigns.web.pages.formats import age, duration, number, plural
 from twilio_campaigns.web.pages.visit import BadInputError, ForbiddenError, Page
 
 if TYPE_CHECKING:
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.insight.health import HealthReport
     from twilio_campaigns.web.pages.visit import Visit
 
-#: A pass over open messages is never further apart than 6 h; after that somebody should look.
-_PASS_AGE: Final = timedelta(hours=7)
-#: Figures are refreshed by every pass and every page; older ones mean that neither works.
-_FIGURES_AGE: Final = timedelta(hours=1)
+#: After so long without a webhook nobody can say any more that they work.
+_QUIET: Final = timedelta(days=7)
 #: The youngest day that an audit finds closed.
 _AUDIT_AGE: Final = timedelta(days=6)
 _DAG: Final = "reconcile_messages"
@@ -43,7 +43,6 @@ def show(visit: Visit, checked: tuple[str, bool, str] | None = None) -> Page:
         "may_check": visit.sees_people,
         "checked": checked,
         "audited": report.audits[0].day if report.audits else report.now.date() - _AUDIT_AGE,
-        "rejected": sum(rejection.requests for rejection in report.rejections),
     }
     return Page("health.html", values)
 
@@ -59,7 +58,7 @@ def check(visit: Visit) -> Page:
 
 
 def _signs(report: HealthReport) -> Iterator[tuple[str, Advice]]:
-    """Give one sign of life after the other, with what to do where it is missing."""
+    """Give one sign of life after the other, with what to do where it is missing; bad is what needs a person."""
     yield "Last pass", _last_pass(report)
     yield "API errors", _api_errors(report)
     yield "Webhooks", _webhooks(report)
@@ -70,49 +69,70 @@ def _signs(report: HealthReport) -> Iterator[tuple[str, Advice]]:
 
 def _last_pass(report: HealthReport) -> Advice:
     last = report.last_pass
-    if last is None:
-        if not report.open_days:
-            return Advice("None yet", "wait", "Nothing was sent so far. Unpause reconcile_messages before you send.")
+    when = age(last.started_at, report.now) if last else "None yet"
+    if overdue := report.concern(ConcernKind.OVERDUE):
         return Advice(
-            "None yet", "bad", "Messages are not settled and nobody reads them: unpause DAG reconcile_messages."
+            when,
+            "bad",
+            f"Messages are not settled and nobody reads them, of {plural(overdue.count, 'day')} for more than "
+            f"{duration(OVERDUE)}: see whether reconcile_messages is unpaused and runs.",
         )
-    when = age(last.started_at, report.now)
-    if report.open_days and report.now - last.started_at > _PASS_AGE:
-        return Advice(
-            when, "bad", "Messages are not settled and nobody reads them: see whether reconcile_messages runs."
-        )
+    if not report.open_days:
+        if last is None:
+            return Advice(when, "wait", "Nothing was sent so far. Unpause reconcile_messages before you send.")
+        return Advice(when, "good", "Every message is settled.")
     left = sum(day.open for day in report.open_days)
-    of = f"{plural(left, 'message')} of {plural(len(report.open_days), 'day')} not settled."
-    return Advice(when, "good", of if left else "Every message is settled.")
+    text = f"{plural(left, 'message')} of {plural(len(report.open_days), 'day')} not settled."
+    if last is None:
+        return Advice(when, "wait", f"{text} Is reconcile_messages unpaused? It reads them within hours.")
+    return Advice(when, "good", text)
 
 
 def _api_errors(report: HealthReport) -> Advice:
     calls = report.calls
     done = f"{plural(calls.api_calls, 'call')} in {plural(calls.passes, 'pass', 'passes')} within 24 h."
-    if calls.errors:
+    if calls.failed:
         return Advice(
-            plural(len(calls.errors), "pass", "passes") + " failed",
-            "bad" if calls.incomplete == calls.passes else "care",
-            f"{done} Passes that failed are repeated; their errors stand below.",
+            plural(calls.failed, "pass", "passes") + " failed",
+            "care",
+            f"{done} Passes that failed are repeated; the last error stands below.",
         )
     return Advice("None", "good", done)
 
 
 def _webhooks(report: HealthReport) -> Advice:
-    refused = sum(rejection.requests for rejection in report.rejections)
-    if refused:
+    if refused := report.concern(ConcernKind.WEBHOOKS):
         return Advice(
-            f"{number(refused)} turned away",
-            "care",
-            "Within 7 days, by reason below. forged means that the Auth Token or public_url of the connection is not "
-            "Twilio's, or that a stranger tried.",
+            f"{number(refused.count)} turned away",
+            "bad",
+            "As forged or of unknown accounts, today and yesterday. forged means that the Auth Token or public_url of "
+            "the connection is not Twilio's, or that a stranger tried.",
         )
-    if report.last_webhook_at is None:
-        return Advice("Not in use", "wait", "None came within 7 days. Without public_url the sensor reads everything.")
-    return Advice(age(report.last_webhook_at, report.now), "good", "The last one that was taken; none was turned away.")
+    last, sent_on = report.last_webhook_at, report.last_sent_on
+    if last is None:
+        return Advice("Not in use", "wait", "None has ever come. Without public_url the sensor reads everything.")
+    when = age(last, report.now)
+    if sent_on is not None and last.date() < sent_on:
+        return Advice(
+            when,
+            "care",
+            f"None has come since, though messages were sent, last on {sent_on}: see public_url of the connection. "
+            "Nothing is lost: the sensor reads everything.",
+        )
+    others = sum(rejection.requests for rejection in report.rejections)
+    turned_away = f"{number(others)} were turned away within 7 days, by reason below." if others else ""
+    if report.now - last > _QUIET:
+        return Advice(when, "wait", f"The last one that was taken; no message was sent since. {turned_away}")
+    return Advice(when, "good", f"The last one that was taken. {turned_away or 'None was turned away.'}")
 
 
 def _audits(report: HealthReport) -> Advice:
+    if concern := report.concern(ConcernKind.AUDITS):
+        return Advice(
+            plural(concern.count, "day"),
+            "bad",
+            "Of the last 30 days: ledger and Twilio's list differ, or the last audit was incomplete; see below.",
+        )
     if not report.audits:
         return Advice(
             "None yet",
@@ -121,17 +141,18 @@ def _audits(report: HealthReport) -> Advice:
             "later; unpause it if it is paused.",
         )
     last = report.audits[0]
-    found = last.missing + last.orphans + last.different
-    if found:
-        return Advice(plural(found, "finding"), "bad", f"Day {last.day}: ledger and Twilio's list differ; see below.")
     if not last.complete:
-        return Advice("Incomplete", "care", f"The audit of {last.day} did not end: {last.error or 'it may be at work'}")
+        return Advice("Under way", "wait", f"Day {last.day} is being audited.")
     return Advice("No finding", "good", f"Day {last.day}: {number(last.matched)} messages are as Twilio says.")
 
 
 def _strays(report: HealthReport) -> Advice:
-    if report.strays:
-        return Advice(plural(report.strays, "stray"), "bad", "Messages at Twilio that belong to no row for certain.")
+    if concern := report.concern(ConcernKind.STRAYS):
+        return Advice(
+            plural(concern.count, "stray"),
+            "bad",
+            "Messages at Twilio that belong to no row for certain, found within 30 days.",
+        )
     if not any(audit.complete for audit in report.audits):
         return Advice("None found so far", "wait", "No audit has looked for them yet; reconcile passes met none.")
     return Advice("None", "good", "Every message that audits and passes met at Twilio belongs to a row.")
@@ -141,9 +162,8 @@ def _figures(report: HealthReport) -> Advice:
     marked_at = report.summaries.oldest_mark_at
     if marked_at is None:
         return Advice("Up to date", "good", "These pages show what the ledger holds.")
-    tone = "bad" if report.now - marked_at > _FIGURES_AGE else "wait"
     return Advice(
-        f"{age(marked_at, report.now)}",
-        tone,
+        age(marked_at, report.now),
+        "bad" if report.concern(ConcernKind.FIGURES) else "wait",
         f"{plural(report.summaries.marked, 'run')} changed since; each pass, and each page, brings figures up to date.",
     )

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.warehouse.connection import Warehouse
 
-#: Connections and threads of one process.
-CONNECTIONS: Final = 3
+#: Threads of one process, and connections: one for each, and one for making summaries anew.
+THREADS: Final = 3
+CONNECTIONS: Final = THREADS + 1
 #: Seconds for which a connection to the warehouse is awaited.
 PATIENCE: Final = 3.0
 #: Seconds after which PostgreSQL gives up on a statement of a page.
@@ -41,7 +42,7 @@ class Reading:
 
     def __init__(self, open_warehouse: Callable[[], Warehouse]) -> None:
         self._open_warehouse = open_warehouse
-        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="twilio-pages")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="twilio-pages")
         self._lock = threading.Lock()
         self._warehouse: Warehouse | None = None
         self._keeper: SummaryKeeper | None = None
@@ -75,6 +76,12 @@ class Reading:
         keeper = self._keeper
         if keeper is not None:
             keeper.nudge(older_than)
+
+    def count_soon(self, run_key: str) -> None:
+        """Have the figures of one run made anew, however old they are; waits for nothing."""
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.count_soon(run_key)
 
     def close(self) -> None:
         """Close every connection; blocks."""

@@ -13,7 +13,6 @@ from twilio_campaigns.domain.status import RunState
 from twilio_campaigns.engine.send import campaign_of
 from twilio_campaigns.engine.steer import RunSteering
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
-from twilio_campaigns.warehouse.insight.keeping import SummaryKeeper
 from twilio_campaigns.warehouse.insight.runs import RunInsight
 from twilio_campaigns.web.pages import advice
 from twilio_campaigns.web.pages.campaigns import country_of
@@ -42,7 +41,7 @@ _ACTIONS: Final[dict[str, tuple[Callable[[RunSteering], str], frozenset[str]]]] 
 _WATCHED: Final = frozenset({RunState.FREEZING, RunState.SENDING, RunState.PAUSED})
 #: Age from which on a look at such a run has its figures made anew.
 _OLD: Final = timedelta(seconds=10)
-#: Those whose page loads itself anew, and after how many seconds.
+#: Those whose page loads itself anew, as it does once after an action, and after how many seconds.
 _MOVING: Final = frozenset({RunState.FREEZING, RunState.SENDING})
 _RELOAD: Final = 15
 
@@ -67,7 +66,7 @@ def show(visit: Visit) -> Page:
     detail = _detail(visit)
     run, campaign = detail.run, _campaign(detail)
     scope = Scope(run_key=run.run_key, country=country_of(visit))
-    now = visit.warehouse.now()
+    now, said = visit.warehouse.now(), _said(visit, run.state)
     if run.state in _WATCHED and _is_old(run.refreshed_at, now):
         visit.nudge(_OLD)
     values: dict[str, Any] = {
@@ -76,12 +75,12 @@ def show(visit: Visit) -> Page:
         "run": run,
         "campaign": campaign,
         "scope": scope,
-        "said": _said(visit, run.state),
+        "said": said,
         "now": now,
         "rerun": advice.rerun(run, campaign, detail.resumed_at),
         "backfill": advice.backfill(run, campaign, now),
         "soon": advice.SOON,
-        "reload_after": _RELOAD if run.state in _MOVING else None,
+        "reload_after": _RELOAD if said or run.state in _MOVING else None,
         "actions": [name for name, (_, states) in _ACTIONS.items() if run.state in states],
         "may_steer": visit.visitor.may_steer(run.dag_id),
         "sees_people": visit.sees_people,
@@ -93,8 +92,8 @@ def show(visit: Visit) -> Page:
 def steer(visit: Visit) -> Redirect:
     """Pause, resume or stop the run, in the visitor's name; workers notice within about two seconds.
 
-    Its figures are made anew, so that people see what they acted on. Leads back to the run's page, so that reloading
-    it does nothing again.
+    Its figures are made anew meanwhile: nobody who wants to stop a run waits until its messages are counted. Leads back
+    to the run's page, so that reloading it does nothing again.
     """
     run = _detail(visit).run
     if not visit.visitor.may_steer(run.dag_id):
@@ -104,7 +103,7 @@ def steer(visit: Visit) -> Redirect:
         raise BadInputError(f"A run can be asked to {', '.join(_ACTIONS)}. Nothing was changed.")
     act, _ = _ACTIONS[name]
     log.info("%s", act(RunSteering(visit.warehouse, run.run_key, visit.visitor.name)))
-    SummaryKeeper(visit.warehouse).count(run.run_key)
+    visit.count_soon(run.run_key)
     return Redirect(f"{page_urls.run_path(run.run_key)}?did={name}")
 
 

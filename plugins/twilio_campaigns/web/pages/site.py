@@ -87,7 +87,15 @@ class Site:
             except RefusedError as error:
                 return PlainTextResponse("This form was not sent from one of our pages.", error.status)
             query = dict(request.query_params)
-            visit = Visit(visitor, self._reading.warehouse, self._reading.nudge, request.path_params, query, form)
+            visit = Visit(
+                visitor,
+                self._reading.warehouse,
+                self._reading.nudge,
+                self._reading.count_soon,
+                request.path_params,
+                query,
+                form,
+            )
             try:
                 return await self._reading.run(lambda: _answer(answers, visit, request))
             except TwilioCampaignsError as error:
@@ -138,6 +146,7 @@ async def _form_of(request: Request) -> dict[str, str]:
 def _answer(answers: Answers, visit: Visit, request: Request) -> Response:
     """Make a page or the page of an error; blocks."""
     try:
+        visit.require_text()
         page = answers(visit)
         if isinstance(page, Redirect):
             return RedirectResponse(request.scope.get("root_path", "") + page.path, 303)
@@ -182,7 +191,8 @@ def _shown(visit: Visit, request: Request, page: Page) -> Response:
     shared: dict[str, Any] = {
         "visitor_name": visit.visitor.name,
         "here": request.scope["path"],
-        "query": visit.query,
+        # What was just done is told once: it goes into no link.
+        "query": {name: value for name, value in visit.query.items() if name != "did"},
     }
     return rendered(page, addresses_of(request), **shared)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 
 Row = TypeVar("Row")
+
+#: NUL, and halves of characters that UTF-16 writes in two.
+_NO_TEXT: Final = re.compile(r"[\x00\ud800-\udfff]")
+#: Digits of a number that are read at most: Python refuses thousands, and no list has so many pages.
+_DIGITS: Final = 9
+#: Characters that a message repeats at most.
+_SHOWN: Final = 40
 
 
 class NotFoundError(Exception):
@@ -37,6 +45,7 @@ class Visit:
     :param visitor: who came.
     :param open_warehouse: gives the warehouse.
     :param nudge: has figures made anew that wait for longer than it is told; waits for nothing.
+    :param count_soon: has the figures of a run made anew; waits for nothing.
     :param path: parameters of the path.
     :param query: parameters of the query, the last one of each name.
     :param form: fields of the form.
@@ -45,6 +54,7 @@ class Visit:
     visitor: Visitor
     open_warehouse: Callable[[], Warehouse]
     nudge: Callable[[timedelta], None]
+    count_soon: Callable[[str], None]
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +69,18 @@ class Visit:
         """Whether the visitor sees whole numbers and texts."""
         return self.visitor.edits_connections()
 
+    def require_text(self) -> None:
+        """Refuse what is no text: PostgreSQL has no place for such characters, whatever they are compared with.
+
+        :raises BadInputError: when something in the path, the query or the form is none.
+        """
+        for given in (self.path, self.query, self.form):
+            for text in (*given, *given.values()):
+                if _NO_TEXT.search(text):
+                    raise BadInputError(
+                        "The address or the form has a character that no text has: NUL, or half of one."
+                    )
+
     def number_of(self, name: str, otherwise: int = 1, *, least: int = 1, most: int = 100_000) -> int:
         """Read a number from the query.
 
@@ -67,8 +89,10 @@ class Visit:
         given = self.query.get(name, "").strip()
         if not given:
             return otherwise
-        if not given.isascii() or not given.isdecimal() or not least <= int(given) <= most:
-            raise BadInputError(f"{name} is {given!r} in the address; it must be a number from {least} to {most:,}.")
+        is_number = given.isascii() and given.isdecimal() and len(given) <= _DIGITS
+        if not is_number or not least <= int(given) <= most:
+            said = repr(given[:_SHOWN]) + ("…" if len(given) > _SHOWN else "")
+            raise BadInputError(f"{name} is {said} in the address; it must be a number from {least} to {most:,}.")
         return int(given)
 
     def choice_of(self, name: str, choices: tuple[str, ...], otherwise: str) -> str:
