@@ -258,8 +258,10 @@ class AccountReading:
         Where many are missing, they wait in Twilio's queue, and other lists may show them.
         """
         wanted: list[str] = []
+        first, last = min(period.after for period in periods), max(period.before for period in periods)
+        unseen = [(sid, second) for sid, second in self._unseen.items() if first <= second <= last]
         for period in periods:
-            sids = [sid for sid, second in self._unseen.items() if period.after <= second <= period.before]
+            sids = [sid for sid, second in unseen if period.after <= second <= period.before]
             if period in self._covered and len(sids) <= FEW * period.due:
                 wanted += sids
         await self._ask_while_it_pays(wanted)

@@ -197,9 +197,9 @@ def parse_account(body: bytes | str) -> AccountStatus:
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32_768)
 def parse_date(text: str) -> datetime | None:
-    """RFC 2822 date as aware UTC; ``None`` when unreadable. Cached: a page repeats the same seconds."""
+    """RFC 2822 date as aware UTC; ``None`` when unreadable. Cached: the messages of a campaign share some hours."""
     found = _USUAL_DATE.fullmatch(text)
     if found is not None:
         try:
