@@ -58,10 +58,18 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """One page of a list: its messages and the path of the next one."""
+    """One page of a list.
+
+    :param next_path: where the next one is.
+    """
 
     messages: list[Observation]
     next_path: str | None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no page follows."""
+        return self.next_path is None
 
 
 def json_object(body: bytes | str) -> dict[str, object] | None:
