@@ -87,6 +87,27 @@ def test_an_equal_observation_writes_nothing(accepted):
     assert again.ours == {SID}
 
 
+def test_a_price_that_comes_later_touches_no_event(accepted, query):
+    seen = observation(SID, "delivered", sent_at=AT, parts=1)
+    accepted.apply([seen])
+    before = query("select xmin::text, * from campaign_events order by event_id")
+    priced = accepted.apply([observation(SID, "delivered", sent_at=AT, parts=1, price=Decimal("0.0079"))])
+    assert (priced.changed, priced.events) == (1, 0)
+    assert query("select xmin::text, * from campaign_events order by event_id") == before
+
+
+def test_events_that_the_ledger_has_forgotten_are_amended_and_not_doubled(accepted, query):
+    accepted.apply([observation(SID, "delivered", at=AT, sent_at=AT + timedelta(seconds=9))])
+    query("update messages set provider_status = 'queued', status = 'enqueued', sent_at = null, final_at = null")
+    applied = accepted.apply([observation(SID, "delivered", at=AT, sent_at=AT + timedelta(seconds=3))])
+    assert (applied.changed, applied.events) == (1, 1)
+    assert {status: event["occurred_at"] for status, event in statuses(query).items()} == {
+        "enqueued": AT,
+        "sent": AT + timedelta(seconds=3),
+        "delivered": observation(SID, "delivered", at=AT).updated_at,
+    }
+
+
 def test_repair_brings_deleted_events_back(accepted, query):
     seen = observation(SID, "delivered")
     accepted.apply([seen])

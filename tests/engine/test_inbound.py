@@ -204,7 +204,7 @@ class TestReplies:
 
         async def work():
             async with TwilioGateway(simulator.settings()) as twilio:
-                return [page async for page in twilio.list()]
+                return [page.messages async for page in twilio.list()]
 
         (page,) = asyncio.run(work())
         assert sweeper.take_in(ACCOUNT, page).opted_out == 1
@@ -553,7 +553,7 @@ class TestWhoIsLeftOut:
 
         async def work():
             async with TwilioGateway(simulator.settings()) as twilio:
-                return [seen async for page in twilio.list(to=PERSON) for seen in page]
+                return [seen async for page in twilio.list(to=PERSON) for seen in page.messages]
 
         observed = asyncio.run(work())
         with warehouse.transaction() as connection:

@@ -56,7 +56,7 @@ def test_two_thousand_and_more_are_listed_once_each(server):
     now = datetime.now(UTC)
 
     async def work(twilio):
-        pages = [page async for page in twilio.list(sent_after=now - timedelta(hours=1), sent_before=now)]
+        pages = [page.messages async for page in twilio.list(sent_after=now - timedelta(hours=1), sent_before=now)]
         return pages, twilio.calls
 
     pages, calls = run(server, work)
@@ -71,8 +71,8 @@ def test_filters(server):
             await twilio.create(message(number))
         later = datetime.now(UTC) + timedelta(hours=1)
         return (
-            [len(page) async for page in twilio.list(to="+15005550011")],
-            [len(page) async for page in twilio.list(sent_after=later)],
+            [len(page.messages) async for page in twilio.list(to="+15005550011")],
+            [len(page.messages) async for page in twilio.list(sent_after=later)],
             await twilio.fetch("SM" + "f" * 32),
         )
 

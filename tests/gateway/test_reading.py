@@ -50,7 +50,7 @@ class Reader:
 
     def list(self, **filters):
         async def pages(twilio):
-            return [seen.sid async for page in twilio.list(**filters) for seen in page]
+            return [seen.sid async for page in twilio.list(**filters) for seen in page.messages]
 
         return self._run(pages)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from builders import observation
 from twilio_campaigns.domain.status import Source, Status
+from twilio_campaigns.gateway.resource import MessagePage
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -123,7 +124,7 @@ class TwilioInMemory:
         ]
 
     async def list(self, *, to):
-        yield self.listed(to)
+        yield MessagePage(self.listed(to), None)
 
 
 def facts_of(told):

@@ -9,7 +9,8 @@ import pytest
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
 from twilio_campaigns.domain.status import Status
-from twilio_campaigns.warehouse.connection import Columns, Warehouse, create_database, libpq_url, redacted
+from twilio_campaigns.warehouse.connection import Warehouse, create_database, libpq_url, redacted
+from twilio_campaigns.warehouse.parameters import Columns
 
 
 def test_a_missing_database_is_made_once(postgres_url):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from decimal import Decimal
-    from uuid import UUID
 
 
 class _Ordered(Protocol):
@@ -54,10 +53,14 @@ class Known(Struct, frozen=True, gc=False):
 
 
 class EventDraft(Struct, frozen=True, gc=False):
-    """One event before the warehouse adds what the ledger row says."""
+    """One event before the warehouse adds what the ledger row says.
 
-    event_id: UUID
-    message_key: UUID
+    :param event_id: the sixteen bytes of a UUID.
+    :param message_key: the same.
+    """
+
+    event_id: bytes
+    message_key: bytes
     status: Status
     occurred_at: datetime
     source: str
@@ -100,7 +103,7 @@ def merge(known: Known, observation: Observation, proven: tuple[Fact, ...] | Non
     proven = facts(observation) if proven is None else proven
     if not proven:
         return known
-    sent = next((fact.occurred_at for fact in proven if fact.status is Status.SENT), None)
+    sent = proven[1].occurred_at if len(proven) > 1 and proven[1].status is Status.SENT else None
     status, code, final_at = _greater(known, proven[-1])
     return Known(
         provider_status=_greater_word(known.provider_status, observation.provider_status),
@@ -143,7 +146,7 @@ def tells_nothing_new(known: Known, observation: Observation) -> bool:
 
 
 def event_drafts(
-    key: UUID,
+    key: bytes,
     observation: Observation,
     proven: tuple[Fact, ...] | None = None,
     known: Known | None = None,
@@ -154,9 +157,10 @@ def event_drafts(
     The provider's word stands at the status that it names itself; at `sent`, which has but one, in any case.
     The number of parts belongs to the message, not to one status: the warehouse gives every event the ledger's.
 
+    :param key: of the message, the sixteen bytes of a UUID.
     :param proven: its :func:`facts`, where the caller has them already.
-    :param known: what the ledger held before. Row and events are written together, so an event that merely follows from
-        the observation, and that the ledger dates as early, is there and would not change: it is left out.
+    :param known: what the ledger held before. Row and events are written together, so an event that the ledger dates as
+        early, and of which the observation says nothing else, is there and would not change: it is left out.
     :param enqueued_at: when Twilio accepted the message, as the ledger has it.
     """
     proven = facts(observation) if proven is None else proven
@@ -172,15 +176,31 @@ def event_drafts(
             observation.provider_status if fact is last else _IMPLIED_WORDS.get(fact.status),
         )
         for fact in proven
-        if fact is last or known is None or not _is_there(fact, known, enqueued_at)
+        if known is None
+        or not _is_there(fact, known, enqueued_at)
+        or (fact is last and not _is_in_the_same_words(fact, known, observation))
     ]
 
 
 def _is_there(fact: Fact, known: Known, enqueued_at: datetime | None) -> bool:
     if known.status is None:  # nothing was ever written
         return False
-    since = enqueued_at if fact.status is Status.ENQUEUED else known.sent_at
+    if fact.status is Status.ENQUEUED:
+        since = enqueued_at
+    elif fact.status is Status.SENT:
+        since = known.sent_at
+    else:
+        since = known.final_at if known.status is fact.status else None
     return since is not None and since <= fact.occurred_at
+
+
+def _is_in_the_same_words(fact: Fact, known: Known, observation: Observation) -> bool:
+    """Whether the ledger knows the status that the observation names from the same word and code."""
+    return (known.status, known.provider_status, known.status_code) == (
+        fact.status,
+        observation.provider_status,
+        fact.status_code,
+    )
 
 
 def known_from_events(events: Iterable[EventDraft]) -> Known:

@@ -19,38 +19,39 @@ if TYPE_CHECKING:
 NAMESPACE: Final = UUID("6f0c0b8e-7d53-5c3e-9b57-2f2c1f8a3d10")
 
 _IN_NAMESPACE: Final = sha1(NAMESPACE.bytes, usedforsecurity=False)
-#: RFC 9562: the bits of version and variant, cleared and then set for version 5.
-_UNMARKED: Final = ~((0xF << 76) | (0x3 << 62))
-_VERSION_5: Final = (0x5 << 76) | (0x2 << 62)
+#: RFC 9562: the bytes with version and variant, for version 5, by what the hash has there.
+_VERSION_5: Final = [bytes([0x50 | byte & 0x0F]) for byte in range(256)]
+_VARIANT: Final = [bytes([0x80 | byte & 0x3F]) for byte in range(256)]
 _SUFFIXES: Final = {status: f"|{status}".encode() for status in Status}
 
 
 class EventIds:
-    """Ids of the events of one message.
+    """Ids of the events of one message, as the sixteen bytes of a UUID: there is one for each event.
 
-    :param key: of the message.
+    :param key: of the message, sixteen bytes as well.
     """
 
     __slots__ = ("_of_message",)
 
-    def __init__(self, key: UUID) -> None:
+    def __init__(self, key: bytes) -> None:
+        name = key.hex()
         self._of_message = _IN_NAMESPACE.copy()
-        self._of_message.update(str(key).encode())
+        self._of_message.update(f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}".encode())
 
-    def of(self, status: Status) -> UUID:
+    def of(self, status: Status) -> bytes:
         """Give the deterministic id of the one event that says that the message reached this status.
 
-        What :func:`uuid.uuid5` gives of the namespace and ``key|status``, in a third of the time: there is one for
-        each event.
+        What :func:`uuid.uuid5` gives of the namespace and ``key|status``, in a fifth of the time.
         """
         digest = self._of_message.copy()
         digest.update(_SUFFIXES[status])
-        return UUID(int=int.from_bytes(digest.digest()[:16]) & _UNMARKED | _VERSION_5)
+        found = digest.digest()
+        return found[:6] + _VERSION_5[found[6]] + found[7:8] + _VARIANT[found[8]] + found[9:16]
 
 
 def event_id(key: UUID, status: Status) -> UUID:
     """Give the id of one event, see :class:`EventIds`."""
-    return EventIds(key).of(status)
+    return UUID(bytes=EventIds(key.bytes).of(status))
 
 
 @dataclass(frozen=True, slots=True)

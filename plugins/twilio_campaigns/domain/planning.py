@@ -6,11 +6,12 @@ cheaper depends on how many of the account's messages are ours at that time, fiv
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -236,17 +237,19 @@ def split(period: Period, due: Mapping[int, int], messages: float, at_once: int)
     seconds = sorted(second for second in due if period.after <= second <= period.before)
     if parts < 2 or len(seconds) < 2:  # noqa: PLR2004 - nothing to split
         return [period]
+    taken = list(accumulate(due[second] for second in seconds))
     # The last one also shows what left later than those before it.
-    share = sum(due[second] for second in seconds) / (parts - LAST_IS_LESS)
-    taken, cuts = 0, list[int]()
-    for second in seconds[:-1]:
-        taken += due[second]
-        if taken >= share * (len(cuts) + 1) and len(cuts) < parts - 1:
-            cuts.append(second)
-    edges = [period.after - 1, *cuts, period.before]
+    share = taken[-1] / (parts - LAST_IS_LESS)
+    cuts: list[int] = []  # where in `seconds` all parts but the last one end
+    for number in range(1, parts):
+        cut = max(bisect_left(taken, share * number), cuts[-1] + 1 if cuts else 0)
+        if cut >= len(seconds) - 1:
+            break
+        cuts.append(cut)
+    edges = [(period.after - 1, 0), *((seconds[cut], taken[cut]) for cut in cuts), (period.before, taken[-1])]
     return [
-        Period(left + 1, right, sum(due[second] for second in seconds if left < second <= right))
-        for left, right in pairwise(edges)
+        Period(left + 1, right, rows - rows_before)
+        for (left, rows_before), (right, rows) in pairwise(edges)
         if left < right
     ]
 

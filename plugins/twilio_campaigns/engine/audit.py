@@ -251,7 +251,7 @@ class _Lists:
                     return False
                 async for page in self._twilio.list(from_=number, sent_after=after, sent_before=before):
                     self._pages += 1
-                    await self._comparison.see(page)
+                    await self._comparison.see(page.messages)
                     if self._pages > last:
                         return False
             return True

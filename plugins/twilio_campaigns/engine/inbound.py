@@ -86,7 +86,7 @@ class InboundSweep:
             by_number = [number for number in by_number if number not in known]
         for number in by_number:
             async for page in twilio.list(to=number.number, sent_after=number.since):
-                await self._take_page(connection_id, page, summary)
+                await self._take_page(connection_id, page.messages, summary)
         await asyncio.to_thread(self._addresses.end, reading)
         return summary
 
@@ -105,9 +105,9 @@ class InboundSweep:
             return False
         listed, sent = Listed(), list[int]()
         async for page in twilio.list(sent_after=datetime.fromtimestamp(after, UTC)):
-            await self._take_page(connection_id, page, summary)
-            sent += [int(observation.sent_at.timestamp()) for observation in page if observation.sent_at]
-            left = pages_left(Period(after, before, 0), sent, Volumes()) if len(page) == PAGE_ROWS else 0
+            await self._take_page(connection_id, page.messages, summary)
+            sent += [int(observation.sent_at.timestamp()) for observation in page.messages if observation.sent_at]
+            left = 0.0 if page.is_last else pages_left(Period(after, before, 0), sent, Volumes())
             if not must and left > len(numbers):
                 listed.add(min(sent), max(sent), sent, is_sample=True)
                 await asyncio.to_thread(store.keep_volumes, listed.volumes())

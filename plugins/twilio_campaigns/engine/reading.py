@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from contextlib import aclosing
 from datetime import timedelta
+from itertools import pairwise, starmap
 from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.planning import (
-    PAGE_ROWS,
     Listed,
     Volumes,
     due_ages,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from twilio_campaigns.domain.planning import Period
     from twilio_campaigns.domain.settings import Settings
     from twilio_campaigns.gateway.client import TwilioGateway
+    from twilio_campaigns.gateway.resource import MessagePage
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.warehouse.due import DueMessage
     from twilio_campaigns.warehouse.reconciling import Pass
@@ -52,7 +53,7 @@ UNSEEN_AT_ONCE: Final = 20_000
 #: Pages that are applied at the same time: some are encoded while others are written.
 WRITERS: Final = 3
 #: Pages that are on their way from Twilio or wait to be applied: these hold a thousand messages each.
-PAGES_HELD: Final = 9
+PAGES_HELD: Final = 14
 #: Lists in a row of which together what they did not show is asked for.
 ASKED_TOGETHER: Final = 4
 #: Whose turn it is to call: a page tells of a thousand messages.
@@ -142,11 +143,9 @@ class AccountReading:
             rows = self._store.due(
                 day, Ages(due_ages(schedule.ladder, last, now), due_ages(schedule.price_ladder, last, now))
             )
-        known: dict[int, int] = {}
-        for sid, second in rows:
-            kept = known.setdefault(second, second)
-            self._unseen[sid] = kept
-            self._seconds[kept] += 1
+        for some in rows:
+            self._unseen.update(some)
+            self._seconds.update(second for _, second in some)
 
     async def _list(self) -> None:
         """Read lists of the periods in which they take fewer calls than asking for each message."""
@@ -169,19 +168,22 @@ class AccountReading:
         is_read = [asyncio.Event() for _ in parts]
 
         async def read(number: int) -> None:
-            # Earlier ones first: what they do not show is asked for while the later ones are read.
+            # Earlier ones first: what they do not show is asked for while the later ones are read. But before all the
+            # last one, which is the longest: it also shows what left late.
             async with together() as applying:
-                await self._list_period(parts[number], number, applying)
+                await self._list_period(parts[number], (number + 1) % len(parts), applying)
                 is_read[number].set()
 
-        async def ask(begin: int) -> None:
+        async def ask(begin: int, end: int) -> None:
             # What left a moment later than it was accepted is shown by the list that follows.
-            for event in is_read[begin : begin + ASKED_TOGETHER + 1]:
+            for event in is_read[begin : end + 1]:
                 await event.wait()
-            await self._ask_for_few(parts[begin : begin + ASKED_TOGETHER])
+            await self._ask_for_few(parts[begin:end])
 
         numbers = range(len(parts))
-        await all_of([*map(read, numbers), *map(ask, numbers[::ASKED_TOGETHER])])
+        # Counted from the end: nothing small is left for when all else is done.
+        edges = [0, *range(len(parts) % ASKED_TOGETHER or ASKED_TOGETHER, len(parts) + 1, ASKED_TOGETHER)]
+        await all_of([*map(read, (*numbers[-1:], *numbers[:-1])), *starmap(ask, pairwise(edges))])
 
     async def _list_period(self, period: Period, rank: int, applying: Together) -> None:
         """Read one list, unless it turns out that asking for each message of it takes fewer calls.
@@ -192,35 +194,32 @@ class AccountReading:
         left, sent = period.due, list[int]()
         async with aclosing(self._pages(period, rank)) as read:
             async for page, release in read:
-                sent += [int(o.sent_at.timestamp()) for o in page if o.sent_at is not None]
-                left -= self._tick_off(page, period)
-                applying.start(self._take_in(page, rank, release))
-                if len(page) == PAGE_ROWS and pages_left(period, sent, self._volumes) > max(0, left):
+                sent += [int(o.sent_at.timestamp()) for o in page.messages if o.sent_at is not None]
+                left -= self._tick_off(page.messages, period)
+                applying.start(self._take_in(page.messages, rank, release))
+                if not page.is_last and pages_left(period, sent, self._volumes) > max(0, left):
                     # Only other people's messages are left, or too few of ours among them.
                     self._listed.add(min(sent), max(sent), sent, is_sample=True)
                     return
         self._listed.add(period.after, period.before, sent)
         self._covered.append(period)
 
-    async def _pages(
-        self, period: Period, rank: int
-    ) -> AsyncGenerator[tuple[list[Observation], Callable[[], None]], None]:
+    async def _pages(self, period: Period, rank: int) -> AsyncGenerator[tuple[MessagePage, Callable[[], None]], None]:
         """Give the pages of a list, and what is to be called when one is done with; each call waits for its turn."""
         pages = aiter(self._twilio.list(sent_after=period.sent_after, sent_before=period.sent_before))
-        while True:
+        is_last = False
+        while not is_last:
             release = await self._pages_held.enter(rank)
-            page = None
             try:
                 async with self._calls.turn(_PAGE):
-                    page = await anext(pages, None)
-            finally:
-                if page is None:
-                    release()
-            if page is None:
-                return
+                    page = await anext(pages)
+            except BaseException:
+                release()
+                raise
             self._pass.list_pages += 1
-            self._pass.listed += len(page)
+            self._pass.listed += len(page.messages)
             yield page, release
+            is_last = page.is_last
 
     def _tick_off(self, page: list[Observation], period: Period) -> int:
         """Note what a page shows; give how many of the messages that are expected in the period are among it."""
@@ -258,8 +257,10 @@ class AccountReading:
         Where many are missing, they wait in Twilio's queue, and other lists may show them.
         """
         wanted: list[str] = []
+        first, last = min(period.after for period in periods), max(period.before for period in periods)
+        unseen = [(sid, second) for sid, second in self._unseen.items() if first <= second <= last]
         for period in periods:
-            sids = [sid for sid, second in self._unseen.items() if period.after <= second <= period.before]
+            sids = [sid for sid, second in unseen if period.after <= second <= period.before]
             if period in self._covered and len(sids) <= FEW * period.due:
                 wanted += sids
         await self._ask_while_it_pays(wanted)

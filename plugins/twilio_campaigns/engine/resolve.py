@@ -107,10 +107,11 @@ class Resolver:
         pages = 0
         async for page in self._twilio.list():
             pages += 1
-            for seen in page:
+            for seen in page.messages:
                 by_number[seen.to_number or ""].append(seen)
             # Sorted by the moment of sending: what follows was sent, and so created, before that.
-            if page and page[-1].sent_at is not None and page[-1].sent_at < moment:
+            last = page.messages[-1] if page.messages else None
+            if last is not None and last.sent_at is not None and last.sent_at < moment:
                 return by_number
             if pages >= max_pages:
                 return {}
@@ -157,7 +158,7 @@ class Resolver:
         pages = 0
         async with self._limit:
             async for page in self._twilio.list(to=number):
-                seen.extend(page)
+                seen.extend(page.messages)
                 pages += 1
                 if pages > MAX_PAGES:
                     # What else there is might fit as well: then nothing that was read proves anything.

@@ -147,10 +147,11 @@ class TwilioGateway:
         to: str | None = None,
         from_: str | None = None,
         page_size: int = MAX_PAGE_SIZE,
-    ) -> AsyncIterator[list[Observation]]:
+    ) -> AsyncIterator[MessagePage]:
         """Read messages page by page, latest ``date_sent`` first; filters are inclusive.
 
-        A page may come twice when Twilio forgets where a long list was; callers go by SID.
+        A page may come twice when Twilio forgets where a long list was; callers go by SID. The last one says that it
+        is, so that nobody has to ask for one more.
 
         :param sent_after: aware; rounded down to the second.
         :param sent_before: aware; rounded up to the second.
@@ -174,7 +175,7 @@ class TwilioGateway:
                     ) from None
                 path, may_restart = first, False
                 continue
-            yield page.messages
+            yield page
             path = page.next_path
 
     async def account(self) -> AccountStatus:

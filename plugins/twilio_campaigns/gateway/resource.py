@@ -58,10 +58,18 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """One page of a list: its messages and the path of the next one."""
+    """One page of a list.
+
+    :param next_path: where the next one is.
+    """
 
     messages: list[Observation]
     next_path: str | None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no page follows."""
+        return self.next_path is None
 
 
 def json_object(body: bytes | str) -> dict[str, object] | None:
@@ -197,9 +205,9 @@ def parse_account(body: bytes | str) -> AccountStatus:
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32_768)
 def parse_date(text: str) -> datetime | None:
-    """RFC 2822 date as aware UTC; ``None`` when unreadable. Cached: a page repeats the same seconds."""
+    """RFC 2822 date as aware UTC; ``None`` when unreadable. Cached: the messages of a campaign share some hours."""
     found = _USUAL_DATE.fullmatch(text)
     if found is not None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -21,16 +22,16 @@ from twilio_campaigns.domain.ledger import (
     tells_nothing_new,
 )
 from twilio_campaigns.domain.status import Status
-from twilio_campaigns.warehouse.connection import Columns, array_of, scalar_of
+from twilio_campaigns.warehouse.connection import scalar_of
 from twilio_campaigns.warehouse.dating import date_by_twilio
 from twilio_campaigns.warehouse.events import CHUNK, KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
 from twilio_campaigns.warehouse.marking import marking
+from twilio_campaigns.warehouse.parameters import Columns, array_of
 from twilio_campaigns.warehouse.suppressions import suppress_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
-    from uuid import UUID
 
     from twilio_campaigns.domain.message import Observation
     from twilio_campaigns.warehouse.connection import Connection, Warehouse
@@ -46,7 +47,7 @@ settled_at is null
 
 # `xmin` is the version of a row: whoever sees the same one under a lock need not read the row again.
 _READ: Final = f"""
-select message_sid, message_key, xmin::text, accepted_at, ({_MAY_SETTLE}), {", ".join(KNOWN_COLUMNS)}
+select message_sid, uuid_send(message_key), xmin::text, accepted_at, ({_MAY_SETTLE}), {", ".join(KNOWN_COLUMNS)}
 from messages
 where message_sid = any(%(sids)s::text[])
 """  # noqa: S608 - built of constants
@@ -111,7 +112,8 @@ returning run_key
 _STATUSES: Final = {str(status): status for status in Status}
 
 _EVENTS: Final = """
-select message_key, event_id, status, occurred_at, source, status_code, provider_status
+select uuid_send(event_id) as event_id, uuid_send(message_key) as message_key,
+       status, occurred_at, source, status_code, provider_status
 from campaign_events
 where message_key = any(%s) and status not in ('clicked', 'incoming_message')
 """
@@ -194,11 +196,12 @@ class EventStore:
 class _Row(Struct, frozen=True, gc=False):
     """A row of the ledger as it was read.
 
+    :param key: the sixteen bytes of a UUID.
     :param version: changes with every update.
     :param may_settle: nothing more is expected of it.
     """
 
-    key: UUID
+    key: bytes
     version: str
     accepted_at: datetime
     may_settle: bool
@@ -217,7 +220,7 @@ def _apply_chunk(
     news = [o for o in ours if repair or not tells_nothing_new(rows[o.sid].known, o)]
     ends = [sid for sid, row in rows.items() if row.may_settle] if settle is not None else []
     # Only a row whose answer was lost, and that a callback made known, has another date than Twilio's.
-    misdated = {rows[o.sid].key: o for o in ours if o.created_at < rows[o.sid].accepted_at}
+    misdated = {UUID(bytes=rows[o.sid].key): o for o in ours if o.created_at < rows[o.sid].accepted_at}
     if not news and not ends and not misdated:
         return Applied(ours=set(rows))
     touched = {*ends, *(observation.sid for observation in (*news, *misdated.values()))}
@@ -243,7 +246,8 @@ def _write_news(
     """Merge into locked rows, and write what changed."""
     before = {sid: row.known for sid, row in rows.items()}
     after = _from_events(connection, rows) if repair else dict(before)
-    drafts: dict[UUID, EventDraft] = {}
+    drafts: dict[bytes, EventDraft] = {}
+    are_new = not repair
     for observation in observations:
         row = rows.get(observation.sid)
         if row is None:
@@ -252,6 +256,7 @@ def _write_news(
         for draft in drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at):
             other = drafts.get(draft.event_id)
             drafts[draft.event_id] = other.merged(draft) if other else draft
+            are_new = are_new and (row.known.status is None or row.known.status.rank < draft.status.rank)
         after[observation.sid] = merge(after[observation.sid], observation, proven)
     if repair:
         after = {sid: filled_from(known, before[sid]) for sid, known in after.items()}
@@ -260,20 +265,21 @@ def _write_news(
     if changed:
         values = {**_ROWS.values((rows[sid].key, *astuple(after[sid])) for sid in changed), "unpriced_after": settle}
         settled = scalar_of(connection.execute(cast("Any", _UPDATE), values).fetchone())
-    written = write_events(connection, list(drafts.values()))
+    written = write_events(connection, drafts.values(), are_new=are_new)
     recounted = [
         rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
     ]
     if recounted:
-        written += connection.execute(_SPREAD_PARTS, {"keys": recounted}).rowcount
+        written += connection.execute(_SPREAD_PARTS, {"keys": array_of(recounted, "uuid")}).rowcount
     news = Counter(str(status) for sid in changed if (status := after[sid].status) != before[sid].status)
     return Applied(changed=len(changed), events=written, settled=settled, news=news)
 
 
 def _from_events(connection: Connection, rows: Mapping[str, _Row]) -> dict[str, Known]:
     """Give what the events of these rows prove, whatever the rows say."""
-    events: defaultdict[UUID, list[EventDraft]] = defaultdict(list)
-    for row in connection.execute(_EVENTS, ([row.key for row in rows.values()],)):
+    events: defaultdict[bytes, list[EventDraft]] = defaultdict(list)
+    keys = array_of([row.key for row in rows.values()], "uuid")
+    for row in connection.execute(_EVENTS, (keys,)):
         events[row["message_key"]].append(EventDraft(**{**row, "status": Status(row["status"])}))
     return {sid: known_from_events(events[row.key]) for sid, row in rows.items()}
 
@@ -294,7 +300,7 @@ def _read(
 def _locked(connection: Connection, rows: Mapping[str, _Row], unpriced_after: timedelta | None) -> dict[str, _Row]:
     """Lock rows, and read those again that somebody changed since they were read."""
     cursor = connection.cursor(row_factory=tuple_row)
-    keys = array_of([row.key for row in rows.values()])
+    keys = array_of([row.key for row in rows.values()], "uuid")
     versions: dict[str, str] = dict(cursor.execute(_LOCK, {"keys": keys}).fetchall()) if rows else {}
     changed = [sid for sid, version in versions.items() if version != rows[sid].version]
     return {**{sid: rows[sid] for sid in versions}, **_read(connection, changed, unpriced_after)}
@@ -304,5 +310,5 @@ def _settle(connection: Connection, rows: Iterable[_Row], unpriced_after: timede
     keys = [row.key for row in rows if row.may_settle]
     if not keys or unpriced_after is None:
         return 0
-    found = connection.execute(cast("Any", _SETTLE), {"keys": keys, "unpriced_after": unpriced_after})
+    found = connection.execute(cast("Any", _SETTLE), {"keys": array_of(keys, "uuid"), "unpriced_after": unpriced_after})
     return cast("int", scalar_of(found.fetchone()))

@@ -12,7 +12,7 @@ from twilio_campaigns.domain.auditing import AuditedRow, Senders, SidSet
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.exceptions import TransientError
 from twilio_campaigns.domain.status import Status
-from twilio_campaigns.warehouse.connection import recordset
+from twilio_campaigns.warehouse.parameters import recordset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

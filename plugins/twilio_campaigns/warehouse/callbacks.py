@@ -17,8 +17,8 @@ from psycopg.errors import UniqueViolation
 from twilio_campaigns.domain.message import Observation
 from twilio_campaigns.domain.status import Source
 from twilio_campaigns.warehouse.applying import EventStore
-from twilio_campaigns.warehouse.connection import array_of
 from twilio_campaigns.warehouse.outcomes import accept_locked, put_aside
+from twilio_campaigns.warehouse.parameters import array_of
 from twilio_campaigns.warehouse.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class CallbackStore:
 
 
 def _locked(connection: Connection, keys: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
-    return {row["message_key"]: row for row in connection.execute(_LOCK, (array_of(list(keys)),))}
+    return {row["message_key"]: row for row in connection.execute(_LOCK, (array_of(list(keys), "uuid"),))}
 
 
 def _is_odd(callback: StatusCallback, rows: Mapping[str, _Row]) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twilio_campaigns.domain.audience import storable
 from twilio_campaigns.domain.link_previews import is_bot
-from twilio_campaigns.warehouse.connection import recordset, scalar
+from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.marking import mark_runs_of
+from twilio_campaigns.warehouse.parameters import recordset
 from twilio_campaigns.warehouse.receipts import Receipts
 
 if TYPE_CHECKING:

@@ -7,20 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self, cast
 from urllib.parse import urlsplit
 
-import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from psycopg.rows import dict_row
-from psycopg.types.json import Json
 from psycopg_pool import ConnectionPool, PoolTimeout
-from pydantic_core import to_json
 
 from twilio_campaigns.domain.exceptions import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
     from types import TracebackType
 
@@ -257,64 +254,6 @@ def create_database(url: str) -> bool:
     except psycopg.OperationalError as error:
         raise away(wanted, error) from error
     return True
-
-
-class Columns:
-    """Rows on their way to a statement, an array per column: read by the server in a tenth of the time of JSON.
-
-    >>> CODES = Columns("c", code="int", name="text")
-    >>> f"select * from {CODES}"
-    'select * from unnest(%(c_code)s::int[], %(c_name)s::text[]) as c(code, name)'
-
-    :param alias: its name in the statement.
-    :param types: PostgreSQL's type of each column, in order.
-    """
-
-    def __init__(self, alias: str, **types: str) -> None:
-        self._alias = alias
-        self._types = types
-
-    def __str__(self) -> str:
-        """Give what stands in the statement's ``from``."""
-        arrays = ", ".join(f"{self.array(name)}" for name in self._types)
-        return f"unnest({arrays}) as {self._alias}({', '.join(self._types)})"
-
-    def array(self, name: str) -> str:
-        """Give one column as an array, for a statement."""
-        return f"%({self._alias}_{name})s::{self._types[name]}[]"
-
-    def values(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
-        """Give the statement's parameters.
-
-        :param rows: a value for each column: text, numbers, moments, UUIDs, enumerated words or ``None``.
-        """
-        columns = list(zip(*rows, strict=True)) or [()] * len(self._types)
-        return {f"{self._alias}_{name}": array_of(column) for name, column in zip(self._types, columns, strict=True)}
-
-
-def array_of(values: Sequence[Any]) -> str:
-    """Write values as PostgreSQL writes an array; the statement says of which type."""
-    encoded = msgspec.json.encode(values)
-    if b"\\" in encoded:
-        # What JSON escapes, an array does in another way.
-        return "{" + ",".join(_element(value) for value in values) + "}"
-    # Quotes and `null` mean the same to both.
-    return "{" + encoded[1:-1].decode() + "}"
-
-
-def _element(value: Any) -> str:  # noqa: ANN401 - as above
-    if not isinstance(value, str):
-        return msgspec.json.encode(value).decode()
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def recordset(rows: Iterable[Any]) -> Json:
-    """Give rows to SQL's ``json_to_recordset``, where they hold lists, or are few: :class:`Columns` takes less time.
-
-    :param rows: mappings or dataclasses.
-    """
-    return Json(list(rows), dumps=to_json)
 
 
 def scalar(connection: Connection, query: LiteralString, *args: Any) -> Any:  # noqa: ANN401 - any SQL type

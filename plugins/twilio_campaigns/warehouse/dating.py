@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twilio_campaigns.domain.suppression import EVERY_SENDER
-from twilio_campaigns.warehouse.connection import recordset
 from twilio_campaigns.warehouse.events import drafts_of, write_events
 from twilio_campaigns.warehouse.marking import marking
+from twilio_campaigns.warehouse.parameters import recordset
 from twilio_campaigns.warehouse.suppressions import RUN_SCOPE, Moved, write_suppressions
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def date_by_twilio(connection: Connection, dated: Mapping[UUID, Observation], *,
     ]
     connection.execute(cast("Any", _DATE), {"rows": rows, "sid_source": sid_source})
     # Of what the observation proves only that it was enqueued: the rest is for whoever applies it.
-    written = write_events(connection, [draft for key, seen in dated.items() for draft in drafts_of(key, seen)[:1]])
+    written = write_events(
+        connection, [draft for key, seen in dated.items() for draft in drafts_of(key.bytes, seen)[:1]]
+    )
     written += connection.execute(_ALIGN, {"keys": list(dated)}).rowcount
     write_suppressions(connection, (), moved)
     return written

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import tuple_row
+from psycopg.types.multirange import TimestamptzMultirange
+from psycopg.types.range import TimestamptzRange
 
 from twilio_campaigns.domain.planning import BUCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date, timedelta
 
     from twilio_campaigns.warehouse.connection import Warehouse
@@ -31,11 +33,7 @@ from messages as m
 where tracked_on = %(day)s and connection = %(connection)s and send_state = 'accepted' and settled_at is null
   and (tracking_closes_at <= now()
        or final_at <= now() - %(unpriced_after)s::interval
-       or exists (select
-                  from unnest(%(after)s::timestamptz[], %(before)s::timestamptz[], %(for_price)s::boolean[])
-                       as r(after, before, for_price)
-                  where (m.final_at is not null) = r.for_price
-                    and (r.after is null or m.accepted_at > r.after) and m.accepted_at <= r.before))
+       or m.accepted_at <@ case when final_at is null then %(open)s else %(unpriced)s end)
 """  # noqa: S608 - built of constants
 
 _WHOLE_DAY: Final = f"""
@@ -102,22 +100,20 @@ class DueStore:
         self._connection_id = connection_id
         self._unpriced_after = unpriced_after
 
-    def due(self, day: date, ages: Ages) -> Iterator[tuple[str, int]]:
-        """Give SID and second of the open messages of a day that are to be looked at now."""
-        ranges = [*((one, False) for one in ages.open), *((one, True) for one in ages.unpriced)]
+    def due(self, day: date, ages: Ages) -> Iterator[list[tuple[str, int]]]:
+        """Give SID and second, many at a time, of the open messages of a day that are to be looked at now."""
         return self._stream(
             _DUE,
             {
                 "day": day,
                 "unpriced_after": self._unpriced_after,
-                "after": [after for (after, _), _ in ranges],
-                "before": [before for (_, before), _ in ranges],
-                "for_price": [for_price for _, for_price in ranges],
+                "open": _multirange(ages.open),
+                "unpriced": _multirange(ages.unpriced),
             },
         )
 
-    def whole_day(self, day: date) -> Iterator[tuple[str, int]]:
-        """Give SID and second of every accepted message of a day, the settled ones too."""
+    def whole_day(self, day: date) -> Iterator[list[tuple[str, int]]]:
+        """Give SID and second, many at a time, of every accepted message of a day, the settled ones too."""
         return self._stream(_WHOLE_DAY, {"day": day})
 
     def unseen(self, sids: Sequence[str]) -> list[DueMessage]:
@@ -157,8 +153,13 @@ class DueStore:
                 "delete from list_volumes where connection = %s and starts_at < %s", (self._connection_id, oldest)
             )
 
-    def _stream(self, query: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a literal
+    def _stream(self, query: Any, values: Mapping[str, Any]) -> Iterator[list[tuple[str, int]]]:  # noqa: ANN401 - SQL
         """Give rows as they come: a day may have a million."""
         with self._warehouse.transaction() as connection, connection.cursor("due", row_factory=tuple_row) as cursor:
-            cursor.itersize = ROWS_AT_ONCE
-            yield from cursor.execute(query, {**values, "connection": self._connection_id})
+            cursor.execute(query, {**values, "connection": self._connection_id})
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield rows
+
+
+def _multirange(ranges: Iterable[tuple[datetime | None, datetime]]) -> TimestamptzMultirange:
+    return TimestamptzMultirange(TimestamptzRange(after, before, "(]") for after, before in ranges)

@@ -110,7 +110,7 @@ class Expiry:
                 parameters = {"window": window, "connection": connection_id}
                 rows = connection.execute(cast("Any", _CLOSE_UNKNOWN), parameters).fetchall()
                 drafts = [failed_draft(row["message_key"], row["final_at"], None) for row in rows]
-                write_events(connection, drafts, OUTCOME_UNKNOWN)
+                write_events(connection, drafts, OUTCOME_UNKNOWN, are_new=True)
             closed += len(rows)
             if not rows:
                 return closed

@@ -16,8 +16,8 @@ from twilio_campaigns.domain.message import NAMESPACE
 from twilio_campaigns.domain.opt_out import Keyword
 from twilio_campaigns.domain.suppression import Reason, Suppression
 from twilio_campaigns.domain.webhooks import ToldByTwilio
-from twilio_campaigns.warehouse.connection import recordset
 from twilio_campaigns.warehouse.marking import marking
+from twilio_campaigns.warehouse.parameters import recordset
 from twilio_campaigns.warehouse.reply_addresses import MEMORY
 from twilio_campaigns.warehouse.suppressions import RUN_SCOPE, Moved, write_suppressions
 

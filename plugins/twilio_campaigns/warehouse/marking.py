@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from twilio_campaigns.warehouse.connection import array_of
+from twilio_campaigns.warehouse.parameters import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,8 +42,11 @@ def mark_run(connection: Connection, run_key: str) -> None:
     connection.execute(_MARK, (run_key,))
 
 
-def mark_runs_of(connection: Connection, keys: Iterable[UUID]) -> None:
-    """Say that the runs of these messages changed; inside the caller's transaction."""
+def mark_runs_of(connection: Connection, keys: Iterable[UUID | bytes]) -> None:
+    """Say that the runs of these messages changed; inside the caller's transaction.
+
+    :param keys: of the messages; UUIDs or their bytes.
+    """
     wanted = list(keys)
     if wanted:
-        connection.execute(_MARK_RUNS_OF, (array_of(wanted),))
+        connection.execute(_MARK_RUNS_OF, (array_of(wanted, "uuid"),))

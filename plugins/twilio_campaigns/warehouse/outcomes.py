@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from msgspec.structs import astuple
 
 from twilio_campaigns.domain.ledger import EventDraft, Known, merge
-from twilio_campaigns.domain.message import Observation, event_id
+from twilio_campaigns.domain.message import EventIds, Observation
 from twilio_campaigns.domain.status import Source, Status
-from twilio_campaigns.warehouse.connection import Columns, scalar
+from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.dating import date_by_twilio
 from twilio_campaigns.warehouse.events import KNOWN_COLUMNS, KNOWN_TYPES, drafts_of, write_events
 from twilio_campaigns.warehouse.marking import mark_runs_of, marking
+from twilio_campaigns.warehouse.parameters import Columns
 from twilio_campaigns.warehouse.suppressions import suppress_failed, suppress_refused
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def accept_locked(
         for key, observation in accepted.items()
     )
     connection.execute(cast("Any", _ACCEPT), {**rows, "window": window, "sid_source": sid_source})
-    write_events(connection, [draft for key, observation in accepted.items() for draft in drafts_of(key, observation)])
+    drafts = [draft for key, observation in accepted.items() for draft in drafts_of(key.bytes, observation)]
+    write_events(connection, drafts, are_new=True)
     # A look-up adopts what may have failed long ago: nothing that is read later would be news.
     suppress_failed(connection, list(accepted.values()))
 
@@ -163,13 +165,14 @@ def _refuse(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
         return
     connection.execute(_REFUSE, {"keys": list(refused), "codes": list(refused.values())})
     now = cast("datetime", scalar(connection, "select now()"))
-    write_events(connection, [failed_draft(key, now, code) for key, code in refused.items()])
+    write_events(connection, [failed_draft(key, now, code) for key, code in refused.items()], are_new=True)
     suppress_refused(connection, refused)
 
 
 def failed_draft(key: UUID, at: datetime, code: int | None) -> EventDraft:
     """Draft the event of a message that never got a SID."""
-    return EventDraft(event_id(key, Status.ENQUEUE_FAILED), key, Status.ENQUEUE_FAILED, at, Source.SEND, code)
+    status = Status.ENQUEUE_FAILED
+    return EventDraft(EventIds(key.bytes).of(status), key.bytes, status, at, Source.SEND, code)
 
 
 def put_aside(connection: Connection, stray: Mapping[UUID, Observation], reason: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from twilio_campaigns.warehouse.connection import recordset
+from twilio_campaigns.warehouse.parameters import recordset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

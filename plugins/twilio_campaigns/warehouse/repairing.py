@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN
 from twilio_campaigns.domain.ledger import EventDraft
-from twilio_campaigns.domain.message import event_id
+from twilio_campaigns.domain.message import EventIds
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.events import CHUNK, write_events
 from twilio_campaigns.warehouse.marking import mark_runs_of
+from twilio_campaigns.warehouse.outcomes import failed_draft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,17 +48,7 @@ class RepairStore:
         """Write missing events of messages that never got a SID: the ledger is their only source."""
         with self._warehouse.transaction() as connection:
             rows = connection.execute(_REFUSED, {"day": day}).fetchall()
-        return self._write(
-            EventDraft(
-                event_id(row["message_key"], Status.ENQUEUE_FAILED),
-                row["message_key"],
-                Status.ENQUEUE_FAILED,
-                row["final_at"],
-                Source.SEND,
-                row["status_code"],
-            )
-            for row in rows
-        )
+        return self._write(failed_draft(row["message_key"], row["final_at"], row["status_code"]) for row in rows)
 
     def repair_from_ledger(self, sids: Sequence[str]) -> int:
         """Write missing events of messages that Twilio does not know any more, from what the ledger remembers."""
@@ -74,7 +65,7 @@ class RepairStore:
             with self._warehouse.transaction() as connection:
                 found = write_events(connection, chunk, OUTCOME_UNKNOWN)
                 if found:
-                    mark_runs_of(connection, {draft.message_key for draft in chunk})
+                    mark_runs_of(connection, (draft.message_key for draft in chunk))
             written += found
         return written
 
@@ -83,15 +74,10 @@ def _remembered(row: Mapping[str, Any]) -> list[EventDraft]:
     moments = [(Status.ENQUEUED, row["accepted_at"], None), (Status.SENT, row["sent_at"], None)]
     if row["final_at"] is not None:
         moments.append((Status(row["status"]), row["final_at"], row["status_code"]))
+    key: bytes = row["message_key"].bytes
+    ids = EventIds(key)
     return [
-        EventDraft(
-            event_id(row["message_key"], status),
-            row["message_key"],
-            status,
-            at,
-            Source.FETCH,
-            code,
-        )
+        EventDraft(ids.of(status), key, status, at, Source.FETCH, code)
         for status, at, code in moments
         if at is not None
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from twilio_campaigns.domain.errors import error_entry
 from twilio_campaigns.domain.suppression import Suppression, suppression_of
-from twilio_campaigns.warehouse.connection import recordset
+from twilio_campaigns.warehouse.parameters import recordset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
