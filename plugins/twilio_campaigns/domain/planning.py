@@ -139,7 +139,11 @@ def messages_of_list(after: int, before: int, due: int, volumes: Volumes) -> flo
 
 def calls_of_list(after: int, before: int, due: int, volumes: Volumes) -> int:
     """Count the API calls that a list of a period takes: its pages. A page that is full always has a successor."""
-    return int(messages_of_list(after, before, due, volumes) // PAGE_ROWS) + 1
+    return _calls(messages_of_list(after, before, due, volumes))
+
+
+def _calls(messages: float) -> int:
+    return int(messages // PAGE_ROWS) + 1
 
 
 def plan(due: Mapping[int, int], volumes: Volumes, now: int) -> list[Period]:
@@ -154,10 +158,13 @@ def plan(due: Mapping[int, int], volumes: Volumes, now: int) -> list[Period]:
     cheapest: list[tuple[int, int | None]] = [(0, None)]  # calls for the buckets so far; where their last list begins
     for end, last in enumerate(buckets, start=1):
         best: tuple[int, int | None] = (cheapest[end - 1][0] + last.rows, None)
-        listed = 0
+        listed, expected, before = 0, 0.0, last.last
         for begin in range(end, 0, -1):
+            first = buckets[begin - 1].first
             listed += buckets[begin - 1].rows
-            calls = calls_of_list(buckets[begin - 1].first, last.last, listed, volumes)
+            expected += volumes.expected(first, before)
+            before = first - 1
+            calls = _calls(max(listed, expected))
             if cheapest[begin - 1][0] + calls < best[0]:
                 best = (cheapest[begin - 1][0] + calls, begin)
             if calls > best[0]:

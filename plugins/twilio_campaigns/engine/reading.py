@@ -230,7 +230,8 @@ class AccountReading:
         """Apply one page."""
         try:
             await self._apply(page, rank)
-            await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
+            if any(observation.is_inbound for observation in page):
+                await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
         finally:
             release()
         if time.monotonic() - self._renewed_at > self._settings.day_lease.total_seconds() / 4:

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 #: New objects after which Python looks for cycles, and how often it then looks among older ones.
 RARELY: Final = (20_000, 20, 20)
 #: Seconds for which another thread may keep the loop waiting.
-SHARE: Final = 0.001
+SHARE: Final = 0.0005
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:

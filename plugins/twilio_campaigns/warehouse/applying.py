@@ -253,10 +253,11 @@ def _write_news(
         if row is None:
             continue
         proven = facts(observation)
+        reached = -1 if row.known.status is None else row.known.status.rank
         for draft in drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at):
             other = drafts.get(draft.event_id)
             drafts[draft.event_id] = other.merged(draft) if other else draft
-            are_new = are_new and (row.known.status is None or row.known.status.rank < draft.status.rank)
+            are_new = are_new and draft.status.rank > reached
         after[observation.sid] = merge(after[observation.sid], observation, proven)
     if repair:
         after = {sid: filled_from(known, before[sid]) for sid, known in after.items()}

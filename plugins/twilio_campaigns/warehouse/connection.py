@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[dict[str, Any]]
 
+#: Seconds after which a connection that nobody used may have been lost.
+RESTED: Final = 1.0
 #: How libpq begins to say that a setting itself is wrong, before or while it connects (fe-connect.c).
 _WRONG_SETTING: Final = re.compile(
     r'\binvalid (?:"?\w+"? value: "|integer value "|port number: "|SSL protocol version range)'
@@ -161,6 +165,7 @@ class Warehouse:
         self.schema = schema
         self._patience = patience
         self._statement_timeout = statement_timeout
+        self._used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.url,
             min_size=0,
@@ -171,7 +176,7 @@ class Warehouse:
             reconnect_timeout=10 * patience,
             kwargs={"row_factory": dict_row, "autocommit": True},
             configure=self._configure,
-            check=ConnectionPool.check_connection,
+            check=self._check,
             name="twilio_campaigns",
         )
 
@@ -206,6 +211,11 @@ class Warehouse:
             milliseconds = str(round(self._statement_timeout * 1000))
             connection.execute("select set_config('statement_timeout', %s, false)", (milliseconds,))
 
+    def _check(self, connection: Connection) -> None:
+        """Ask a connection that nobody used just now whether it is still one; a question takes as long as an answer."""
+        if time.monotonic() - self._used_at.get(connection, -RESTED) >= RESTED:
+            ConnectionPool.check_connection(connection)
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Borrow a connection for one transaction; commit on success, roll back on an error.
@@ -215,8 +225,10 @@ class Warehouse:
         """
         self._pool.open()
         try:
-            with self._pool.connection() as connection, connection.transaction():
-                yield connection
+            with self._pool.connection() as connection:
+                with connection.transaction():
+                    yield connection
+                self._used_at[connection] = time.monotonic()
         except PoolTimeout as error:
             raise away(self.url, f"no answer within {self._patience:g} s") from error
         except (psycopg.OperationalError, ReadOnlySqlTransaction) as error:

@@ -10,6 +10,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.multirange import TimestamptzMultirange
 from psycopg.types.range import TimestamptzRange
 
+from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.planning import BUCKET
 
 if TYPE_CHECKING:
@@ -19,21 +20,22 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Warehouse
 
 #: Rows that come from the server at a time.
-ROWS_AT_ONCE: Final = 10_000
+ROWS_AT_ONCE: Final = 2000
 #: Volumes that are remembered for an account, two weeks of them: what was usual a month ago tells little.
 VOLUMES_KEPT: Final = 14 * 86_400 // BUCKET
 
-_SECOND: Final = "extract(epoch from coalesce(sent_at, accepted_at))::bigint as second"
+# date_part() gives a binary number, extract() a decimal one: that takes ten times as long.
+_SECOND: Final = "date_part('epoch', coalesce(sent_at, accepted_at))::bigint as second"
 
 # A row is due when a point of the ladder lies between the last pass and now, when its window closes, or when the time
 # for its price is up. What is final waits for nothing but its price.
 _DUE: Final = f"""
 select message_sid as sid, {_SECOND}
-from messages as m
+from messages
 where tracked_on = %(day)s and connection = %(connection)s and send_state = 'accepted' and settled_at is null
-  and (tracking_closes_at <= now()
-       or final_at <= now() - %(unpriced_after)s::interval
-       or m.accepted_at <@ case when final_at is null then %(open)s else %(unpriced)s end)
+  and (accepted_at <@ case when final_at is null then %(open)s else %(unpriced)s end
+       or tracking_closes_at <= now()
+       or final_at <= now() - %(unpriced_after)s::interval)
 """  # noqa: S608 - built of constants
 
 _WHOLE_DAY: Final = f"""
@@ -154,11 +156,10 @@ class DueStore:
             )
 
     def _stream(self, query: Any, values: Mapping[str, Any]) -> Iterator[list[tuple[str, int]]]:  # noqa: ANN401 - SQL
-        """Give rows as they come: a day may have a million."""
-        with self._warehouse.transaction() as connection, connection.cursor("due", row_factory=tuple_row) as cursor:
-            cursor.execute(query, {**values, "connection": self._connection_id})
-            while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                yield rows
+        """Give rows as they come, while the server looks for the next ones: a day may have a million."""
+        with self._warehouse.transaction() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            rows = cursor.stream(query, {**values, "connection": self._connection_id}, size=ROWS_AT_ONCE)
+            yield from chunks(rows, ROWS_AT_ONCE)
 
 
 def _multirange(ranges: Iterable[tuple[datetime | None, datetime]]) -> TimestamptzMultirange:
