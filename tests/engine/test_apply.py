@@ -87,12 +87,13 @@ def test_an_equal_observation_writes_nothing(accepted):
     assert again.ours == {SID}
 
 
-def test_a_price_that_comes_later_touches_no_event(accepted, query):
+def test_a_price_that_comes_later_touches_no_event(accepted, query, caplog):
     seen = observation(SID, "delivered", sent_at=AT, parts=1)
     accepted.apply([seen])
     before = query("select xmin::text, * from campaign_events order by event_id")
     priced = accepted.apply([observation(SID, "delivered", sent_at=AT, parts=1, price=Decimal("0.0079"))])
     assert (priced.changed, priced.events) == (1, 0)
+    assert "do not know" not in caplog.text
     assert query("select xmin::text, * from campaign_events order by event_id") == before
 
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from contextlib import aclosing
 from datetime import timedelta
-from itertools import pairwise, starmap
+from itertools import islice, pairwise, starmap
 from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.chunks import chunks
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 #: Messages that are asked for one by one and applied together.
 FETCH_CHUNK: Final = 200
+#: Of messages that lists should have shown, so many are asked for at first, to see whether that brings news.
+PROBE: Final = 20
 #: Messages that no list showed of which the ledger is asked at a time.
 UNSEEN_AT_ONCE: Final = 20_000
 #: Pages that are applied at the same time: some are encoded while others are written.
@@ -245,12 +247,12 @@ class AccountReading:
         Twilio, or never left: that is asked for as long as it brings news, those first whose last look it is.
         """
         missing = [sid for sid, second in self._unseen.items() if self._is_covered(second)]
-        others = self._unseen.keys() - set(missing)
+        others = [sid for sid, second in self._unseen.items() if not self._is_covered(second)]
         for sids in chunks(others, UNSEEN_AT_ONCE):
             for chunk in chunks(self._wanted(await asyncio.to_thread(self._store.unseen, sids)), FETCH_CHUNK):
                 await self._ask(chunk)
         for sids in chunks(missing, UNSEEN_AT_ONCE):
-            await self._ask_while_it_pays(sids)
+            await self._ask_while_it_pays(sids, PROBE)
 
     async def _ask_for_few(self, periods: Sequence[Period]) -> None:
         """Ask for the few that some lists did not show, while others are still being read: most never left.
@@ -266,10 +268,17 @@ class AccountReading:
                 wanted += sids
         await self._ask_while_it_pays(wanted)
 
-    async def _ask_while_it_pays(self, sids: Sequence[str]) -> None:
-        for chunk in chunks(self._wanted(await asyncio.to_thread(self._store.unseen, sids)), FETCH_CHUNK):
+    async def _ask_while_it_pays(self, sids: Sequence[str], first: int = FETCH_CHUNK) -> None:
+        """Ask for messages in their order, as long as that brings news.
+
+        :param first: how many are asked for at first; then as many as that were, until it is a chunk.
+        """
+        wanted = iter(self._wanted(await asyncio.to_thread(self._store.unseen, sids)))
+        asked = 0
+        while chunk := list(islice(wanted, min(max(first, asked), FETCH_CHUNK))):
             if self._budget <= 0 and not chunk[0].closing:
                 return
+            asked += len(chunk)
             self._budget -= len(chunk)
             if await self._ask(chunk) * NEWS_IN < len(chunk):
                 self._budget = 0
@@ -295,7 +304,8 @@ class AccountReading:
         applied = await self._apply([observation for observation in found if observation is not None])
         await self._mind_missing([m for m, o in zip(messages, found, strict=True) if o is None])
         await asyncio.to_thread(self._store.note_asked, [message.sid for message in messages])
-        return applied.changed
+        # A queued one whose sender is told now is none; a price that comes is: it settles the message.
+        return applied.news.total() + applied.settled
 
     async def _mind_missing(self, messages: list[DueMessage]) -> None:
         """Twilio does not know these: young ones may still appear, old ones are closed when their time comes."""

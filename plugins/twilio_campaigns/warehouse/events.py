@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from psycopg.errors import UniqueViolation
 
 from twilio_campaigns.domain.errors import error_entry
-from twilio_campaigns.domain.ledger import EventDraft, Known, event_drafts
+from twilio_campaigns.domain.ledger import EventDraft, Known, event_drafts, facts
 from twilio_campaigns.warehouse.parameters import Columns, array_of
 
 if TYPE_CHECKING:
@@ -130,14 +130,14 @@ def drafts_of(
 
     :param known: as for :func:`~twilio_campaigns.domain.ledger.event_drafts`, and so are the others.
     """
-    drafts = event_drafts(key, observation, proven, known, enqueued_at)
-    if not drafts:
+    proven = facts(observation) if proven is None else proven
+    if not proven:
         log.warning(
             "Message %s has a status that we do not know: %s",
             observation.sid,
             observation.provider_status,
         )
-    return drafts
+    return event_drafts(key, observation, proven, known, enqueued_at)
 
 
 def _errors(drafts: Iterable[EventDraft], entry: ErrorEntry | None) -> Iterator[tuple[int, str, str]]:
