@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
@@ -40,6 +40,12 @@ FULL: Final = 0.94
 LAST_IS_LESS: Final = 0.2
 #: Fewest pages of a part that holds mostly other people's messages: how they are spread is not known.
 PAGES_AMONG_OTHERS: Final = 3
+
+
+@lru_cache(maxsize=32_768)
+def second_of(moment: datetime) -> int:
+    """Give a moment as periods have it. Cached: the messages of a campaign share some hours."""
+    return int(moment.timestamp())
 
 
 @dataclass(frozen=True, slots=True)

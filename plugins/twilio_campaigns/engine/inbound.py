@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from twilio_campaigns.domain.opt_out import OptOutWords
-from twilio_campaigns.domain.planning import PAGE_ROWS, Listed, Period, Volumes, pages_left
+from twilio_campaigns.domain.planning import PAGE_ROWS, Listed, Period, Volumes, pages_left, second_of
 from twilio_campaigns.warehouse.due import DueStore
 from twilio_campaigns.warehouse.inbound import InboundStore, TakenIn
 from twilio_campaigns.warehouse.reply_addresses import ReplyAddresses
@@ -106,7 +106,7 @@ class InboundSweep:
         listed, sent = Listed(), list[int]()
         async for page in twilio.list(sent_after=datetime.fromtimestamp(after, UTC)):
             await self._take_page(connection_id, page.messages, summary)
-            sent += [int(observation.sent_at.timestamp()) for observation in page.messages if observation.sent_at]
+            sent += [second_of(observation.sent_at) for observation in page.messages if observation.sent_at]
             left = 0.0 if page.is_last else pages_left(Period(after, before, 0), sent, Volumes())
             if not must and left > len(numbers):
                 listed.add(min(sent), max(sent), sent, is_sample=True)

@@ -20,6 +20,7 @@ from twilio_campaigns.domain.planning import (
     messages_of_list,
     pages_left,
     plan,
+    second_of,
     split,
 )
 from twilio_campaigns.engine.inbound import InboundSweep
@@ -196,7 +197,7 @@ class AccountReading:
         left, sent = period.due, list[int]()
         async with aclosing(self._pages(period, rank)) as read:
             async for page, release in read:
-                sent += [int(o.sent_at.timestamp()) for o in page.messages if o.sent_at is not None]
+                sent += [second_of(o.sent_at) for o in page.messages if o.sent_at is not None]
                 left -= self._tick_off(page.messages, period)
                 applying.start(self._take_in(page.messages, rank, release))
                 if not page.is_last and pages_left(period, sent, self._volumes) > max(0, left):

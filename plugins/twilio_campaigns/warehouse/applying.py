@@ -290,7 +290,7 @@ def _read(
 ) -> dict[str, _Row]:
     if not sids:
         return {}
-    cursor = connection.cursor(row_factory=tuple_row)
+    cursor = connection.cursor(row_factory=tuple_row, binary=True)
     cursor.execute(_READ_LOCKED if lock else _READ, {"sids": array_of(sids), "unpriced_after": unpriced_after})
     return {
         sid: _Row(key, version, accepted_at, may_settle, Known(word, _STATUSES.get(status), *others))

@@ -157,7 +157,10 @@ class DueStore:
 
     def _stream(self, query: Any, values: Mapping[str, Any]) -> Iterator[list[tuple[str, int]]]:  # noqa: ANN401 - SQL
         """Give rows as they come, while the server looks for the next ones: a day may have a million."""
-        with self._warehouse.transaction() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+        with (
+            self._warehouse.transaction() as connection,
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
             rows = cursor.stream(query, {**values, "connection": self._connection_id}, size=ROWS_AT_ONCE)
             yield from chunks(rows, ROWS_AT_ONCE)
 
