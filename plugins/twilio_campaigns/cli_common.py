@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from twilio_campaigns.warehouse.connection import Warehouse
 
+#: Columns of a table that goes into a pipe or a log, where nobody says how wide these are.
+_WIDTH: Final = 160
+
 # Soft wrap: a line that is read by a program or a log stays one line.
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH)
 err = Console(stderr=True, soft_wrap=True)
 
 

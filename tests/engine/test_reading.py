@@ -157,6 +157,15 @@ class TestWays:
         assert most == 3
 
 
+@pytest.mark.parametrize(("count", "is_said"), [(30, True), (5, False)])
+def test_an_account_that_knows_none_of_our_messages_is_a_question(warehouse, query, simulator, caplog, count, is_said):
+    send(warehouse, simulator, count, and_wait=False)
+    query("update messages set message_sid = 'SM' || md5(message_sid)")
+    assert read(warehouse, simulator).observed == 0
+    said = f"Twilio knows none of {count} messages that twilio_default sent"
+    assert (said in caplog.text) == is_said
+
+
 class TestUnderFire:
     QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.05)
 

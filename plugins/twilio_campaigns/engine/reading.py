@@ -63,6 +63,8 @@ ASKED_TOGETHER: Final = 4
 _PAGE, _SINGLE = range(2)
 #: Before all lists: single messages are few.
 _AT_ONCE: Final = -1
+#: So many messages of which Twilio knows none, and be they young, are a question to a person.
+SUSPICIOUS: Final = 20
 #: Share of a list's messages that is taken to have failed before it left, rather than to wait for its turn.
 FEW: Final = 0.05
 #: Asking for messages that a list should show goes on while at least one in so many has news.
@@ -111,6 +113,7 @@ class AccountReading:
         :raises TwilioRejectedError: when Twilio refuses the connection's credentials.
         """
         self._age_claims()
+        observed = self._pass.observed
         await asyncio.to_thread(self._collect_due)
         if self._unseen or self._resolver.has_work():
             async with self._twilio:
@@ -120,6 +123,12 @@ class AccountReading:
                     await self._ask_for_the_rest()
                 finally:
                     self._pass.api_calls += self._twilio.calls
+        if self._pass.observed == observed and self._seconds.total() >= SUSPICIOUS:
+            log.warning(
+                "Twilio knows none of %d messages that %s sent: is this the account that sent them?",
+                self._seconds.total(),
+                self._connection_id,
+            )
         self._give_up()
 
     def _age_claims(self) -> None:
