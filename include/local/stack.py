@@ -144,9 +144,7 @@ def down() -> None:
     stack = Stack.load_or_make(LOCAL / "up", simulator_options=UP_SIMULATOR, settings=UP_SETTINGS)
     stop(stack)
     stack.shell_file.unlink(missing_ok=True)
-    print(
-        "Stopped. The data stay in .local/up until `make clean`; the simulated Twilio forgets its messages."
-    )  # noqa: T201 - the same
+    print("Stopped. The data stay in .local/up, the simulated Twilio forgets its messages.")  # noqa: T201 - the same
 
 
 def main(arguments: list[str]) -> int:
