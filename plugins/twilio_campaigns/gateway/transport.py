@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import twilio.rest.api  # noqa: F401 - else the SDK loads its hundred modules in the middle of the first request
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.http_client import TwilioHttpClient
