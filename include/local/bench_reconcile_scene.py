@@ -17,7 +17,7 @@ import psycopg
 
 from include.local.bench_lab import BenchError
 from include.local.bench_reconcile_contestant import ReadJob
-from twilio_campaigns.domain.message import event_id
+from twilio_campaigns.domain.message import EventIds
 from twilio_campaigns.domain.status import IMPLIES_SENT, Status
 from twilio_campaigns.simulator.populate import PEOPLE
 
@@ -196,7 +196,7 @@ def _event(numbered: tuple[int, Sent]) -> tuple[Any, ...]:
     key = _key(sent)
     # fmt: off
     return (
-        event_id(key, Status.ENQUEUED), "sms", "enqueued", 1, sent.at, "bench", _run_key(number),
+        UUID(bytes=EventIds(key.bytes).of(Status.ENQUEUED)), "sms", "enqueued", 1, sent.at, "bench", _run_key(number),
         key, sent.sid, f"c{number:08}", sent.to, "US", sent.at.date(), "queued", "send",
     )
     # fmt: on

@@ -162,8 +162,21 @@ def test_an_account_that_knows_none_of_our_messages_is_a_question(warehouse, que
     send(warehouse, simulator, count, and_wait=False)
     query("update messages set message_sid = 'SM' || md5(message_sid)")
     assert read(warehouse, simulator).observed == 0
-    said = f"Twilio knows none of {count} messages that twilio_default sent"
-    assert (said in caplog.text) == is_said
+    assert ("that were asked for: is this the account that sent them?" in caplog.text) == is_said
+
+
+def test_an_account_that_is_asked_for_none_of_them_is_no_question(warehouse, query, simulator, caplog):
+    """What is settled is not asked for alone: that nothing was found then says nothing."""
+    send(warehouse, simulator, 30)
+    read(warehouse, simulator)
+    query("update messages set settled_at = now()")
+    query(
+        "insert into list_volumes (connection, starts_at, messages, read_at) "
+        "select 'twilio_default', date_bin('5 minutes', now(), 'epoch') - n * interval '5 minutes', 100000000, now() "
+        "from generate_series(-1, 2) as n"
+    )
+    assert read(warehouse, simulator, full_read=True).observed == 0
+    assert "is this the account" not in caplog.text
 
 
 class TestUnderFire:

@@ -49,11 +49,6 @@ class EventIds:
         return found[:6] + _VERSION_5[found[6]] + found[7:8] + _VARIANT[found[8]] + found[9:16]
 
 
-def event_id(key: UUID, status: Status) -> UUID:
-    """Give the id of one event, see :class:`EventIds`."""
-    return UUID(bytes=EventIds(key.bytes).of(status))
-
-
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     """One create request, ready to send.

@@ -63,7 +63,7 @@ ASKED_TOGETHER: Final = 4
 _PAGE, _SINGLE = range(2)
 #: Before all lists: single messages are few.
 _AT_ONCE: Final = -1
-#: So many messages of which Twilio knows none, and be they young, are a question to a person.
+#: So many messages that were asked for, none of which Twilio knows, are a question to a person, be they young.
 SUSPICIOUS: Final = 20
 #: Share of a list's messages that is taken to have failed before it left, rather than to wait for its turn.
 FEW: Final = 0.05
@@ -113,7 +113,7 @@ class AccountReading:
         :raises TwilioRejectedError: when Twilio refuses the connection's credentials.
         """
         self._age_claims()
-        observed = self._pass.observed
+        observed, asked = self._pass.observed, self._pass.fetches
         await asyncio.to_thread(self._collect_due)
         if self._unseen or self._resolver.has_work():
             async with self._twilio:
@@ -123,10 +123,11 @@ class AccountReading:
                     await self._ask_for_the_rest()
                 finally:
                     self._pass.api_calls += self._twilio.calls
-        if self._pass.observed == observed and self._seconds.total() >= SUSPICIOUS:
+        asked = self._pass.fetches - asked
+        if self._pass.observed == observed and asked >= SUSPICIOUS:
             log.warning(
-                "Twilio knows none of %d messages that %s sent: is this the account that sent them?",
-                self._seconds.total(),
+                "Twilio knows none of the %d messages of %s that were asked for: is this the account that sent them?",
+                asked,
                 self._connection_id,
             )
         self._give_up()

@@ -1,7 +1,8 @@
 """Values on their way to a statement, thousands at a time.
 
 Arrays are read by the server in a tenth of the time of JSON. Ids and moments are written as PostgreSQL holds them: it
-needs longer to read one as text than for all else that it does with it.
+needs longer to read one as text than for all else that it does with it. psycopg writes such lists too, but takes up to
+three times as long for moments, which repeat, and knows no ids that are bytes.
 """
 
 from __future__ import annotations
