@@ -359,6 +359,20 @@ def test_nobody_waits_long_for_whoever_is_at_a_run(warehouse, query, caplog, mon
     Summaries(warehouse).refresh(run().run_key)
 
 
+def test_a_run_that_cannot_be_counted_keeps_nobody_from_counting_others(warehouse, query, monkeypatch):
+    monkeypatch.setattr("twilio_campaigns.warehouse.insight.refreshing.LOCK_TIMEOUT", "100ms")
+    first, second = run("a"), run("b")
+    for number, one in enumerate((first, second)):
+        freeze(warehouse, people(2, first=10 * number), as_run=one)
+    query("delete from summary_runs")
+    query("insert into summary_marks (run_key) select run_key from campaign_runs")
+    with warehouse.transaction() as other:
+        other.execute("select pg_advisory_xact_lock(hashtextextended('summary ' || %s, 0))", (first.run_key,))
+        with pytest.raises(TransientError, match=first.run_key):
+            Summaries(warehouse).refresh_marked()
+    assert query("select run_key from summary_runs") == [{"run_key": second.run_key}]
+
+
 def test_what_did_not_change_is_not_written(warehouse, query):
     freeze(warehouse, people(30))
     before = query("select xmin::text, ctid::text, * from summary_counts order by country")

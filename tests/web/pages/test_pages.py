@@ -351,6 +351,14 @@ class TestMessages:
             assert b"same_customer_as=" in page.url.query
             assert f"SM{3:032x}" in page.text
 
+    def test_a_key_leads_to_the_story_however_it_is_written(self, visit, run_key, query):
+        query("update messages set customer_id = null where message_sid = %s", f"SM{3:032x}")
+        (row,) = query("select message_key from messages where message_sid = %s", f"SM{3:032x}")
+        for written in (str(row["message_key"]), row["message_key"].hex, row["message_key"].urn):
+            page = visit().post("/messages", q=written)
+            assert page.url.path == f"/twilio/messages/{row['message_key']}"
+            assert f"SM{3:032x}" in page.text
+
     def test_a_message_that_is_not_there(self, visit):
         page = visit().get("/messages/SM00000000000000000000000000000fff")
         assert page.status == 404
@@ -450,6 +458,23 @@ class TestHealth:
         query("insert into webhook_rejections values (current_date, 'forged', 7, now())")
         page = visit().get("/health-page")
         assert "Webhooks 7 turned away" in page.text
+        query("update webhook_rejections set day = current_date - 3")
+        assert "Webhooks None taken 7 were turned away within 7 days" in visit().get("/health-page").text
+
+    def test_what_was_found_long_ago_is_not_vouched_for(self, visit, run_key, query):
+        query(
+            "insert into reconcile_audits "
+            "(audit_id, day, connection, started_at, finished_at, complete, matched, missing) "
+            "values (gen_random_uuid(), current_date - 45, 'twilio_default', now() - interval '40 days', "
+            "now() - interval '40 days', true, 3, 5)"
+        )
+        query(
+            "insert into stray_messages (message_sid, found_at, reason) values (%s, now() - interval '40 days', 'x')",
+            "SM" + "e" * 32,
+        )
+        page = visit().get("/health-page")
+        assert "Audits Long ago" in page.text
+        assert "Strays None of late" in page.text
 
     @pytest.mark.parametrize(
         ("last", "sent", "tone", "says"),

@@ -66,7 +66,7 @@ class SummaryKeeper:
     def count_soon(self, run_key: str) -> None:
         """Make the summary of one run anew on that thread, however lately it was made, and wait for nothing.
 
-        Whatever the thread is at already has to do.
+        Where the thread is at something already, that has to do: the figures may then be those of before.
         """
         self._start(lambda: self._summaries.refresh(run_key), spacing=0)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from psycopg.errors import LockNotAvailable, QueryCanceled
+
 from twilio_campaigns.domain.exceptions import TransientError
 from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.insight.making import MAKE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from twilio_campaigns.warehouse.connection import Connection, Warehouse
@@ -67,6 +69,10 @@ set sender = excluded.sender, channel = excluded.channel, connection = excluded.
 _OLDEST: Final = "select min(marked_at) from summary_marks"
 
 
+class _UncountedError(TransientError):
+    """One run could not be counted; others may be."""
+
+
 class Summaries:
     """The tables `summary_*`.
 
@@ -83,7 +89,7 @@ class Summaries:
         """
         with self._warehouse.transaction() as connection:
             due = connection.execute(_DUE, {"every": EVERY, "share": SHARE}).fetchall()
-        return sum(self._refresh(row["run_key"], wait=False) for row in due)
+        return self._refresh_all([row["run_key"] for row in due], wait=False)
 
     def refresh_marked(self, run_keys: Collection[str] | None = None) -> int:
         """Make every summary anew that is out of date, however lately it was made; give how many.
@@ -97,7 +103,7 @@ class Summaries:
         wanted = None if run_keys is None else list(run_keys)
         with self._warehouse.transaction() as connection:
             marked = connection.execute(_MARKED, {"run_keys": wanted}).fetchall()
-        return sum(self._refresh(row["run_key"], wait=True) for row in marked)
+        return self._refresh_all([row["run_key"] for row in marked], wait=True)
 
     def refresh(self, run_key: str) -> None:
         """Make the summary of a run anew, whether it is marked or not; errors as for :meth:`refresh_marked`."""
@@ -108,11 +114,25 @@ class Summaries:
         with self._warehouse.transaction() as connection:
             return cast("datetime | None", scalar(connection, _OLDEST))
 
+    def _refresh_all(self, run_keys: Sequence[str], *, wait: bool) -> int:
+        """Make some anew. One that cannot be counted keeps nobody from counting the others; it is raised at the end."""
+        made, failure = 0, None
+        for run_key in run_keys:
+            try:
+                made += self._refresh(run_key, wait=wait)
+            except _UncountedError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return made
+
     def _refresh(self, run_key: str, *, wait: bool) -> bool:
         try:
             return self._refresh_in_one(run_key, wait=wait)
         except TransientError as error:
-            raise TransientError(
+            # Where the warehouse is away, it is for the next run too.
+            of_this_run = isinstance(error.__cause__, LockNotAvailable | QueryCanceled)
+            raise (_UncountedError if of_this_run else TransientError)(
                 f"The figures of run {run_key} could not be counted: {str(error).rstrip('.')}. Somebody else may be at "
                 "it; ask again in a minute. Sending and reconciling do not depend on them."
             ) from error

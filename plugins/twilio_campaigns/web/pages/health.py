@@ -109,6 +109,10 @@ def _webhooks(report: HealthReport) -> Advice:
             "the connection is not Twilio's, or that a stranger tried.",
         )
     last, sent_on = report.last_webhook_at, report.last_sent_on
+    others = sum(rejection.requests for rejection in report.rejections)
+    turned_away = f"{number(others)} were turned away within 7 days, by reason below." if others else ""
+    if last is None and others:
+        return Advice("None taken", "care", turned_away)
     if last is None:
         return Advice("Not in use", "wait", "None has ever come. Without public_url the sensor reads everything.")
     when = age(last, report.now)
@@ -119,8 +123,6 @@ def _webhooks(report: HealthReport) -> Advice:
             f"None has come since, though messages were sent, last on {sent_on}: see public_url of the connection. "
             "Nothing is lost: the sensor reads everything.",
         )
-    others = sum(rejection.requests for rejection in report.rejections)
-    turned_away = f"{number(others)} were turned away within 7 days, by reason below." if others else ""
     if report.now - last > _QUIET:
         return Advice(when, "wait", f"The last one that was taken; no message was sent since. {turned_away}")
     return Advice(when, "good", f"The last one that was taken. {turned_away or 'None was turned away.'}")
@@ -141,6 +143,8 @@ def _audits(report: HealthReport) -> Advice:
             "later; unpause it if it is paused.",
         )
     last = report.audits[0]
+    if last.missing + last.orphans + last.different or (last.finished_at is not None and not last.complete):
+        return Advice("Long ago", "care", f"Day {last.day} was audited last, and not without findings; see below.")
     if not last.complete:
         return Advice("Under way", "wait", f"Day {last.day} is being audited.")
     return Advice("No finding", "good", f"Day {last.day}: {number(last.matched)} messages are as Twilio says.")
@@ -153,6 +157,8 @@ def _strays(report: HealthReport) -> Advice:
             "bad",
             "Messages at Twilio that belong to no row for certain, found within 30 days.",
         )
+    if report.latest_strays:
+        return Advice("None of late", "care", "None within 30 days; older ones stand below.")
     if not any(audit.complete for audit in report.audits):
         return Advice("None found so far", "wait", "No audit has looked for them yet; reconcile passes met none.")
     return Advice("None", "good", "Every message that audits and passes met at Twilio belongs to a row.")

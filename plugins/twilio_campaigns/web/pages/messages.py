@@ -34,6 +34,8 @@ def search(visit: Visit) -> Redirect:
     sees whole numbers may ask for one.
     """
     text = visit.form.get("q", "").strip()
+    if not text:
+        return Redirect("/messages")
     if _NAME.fullmatch(text):
         return Redirect(f"/messages?{urlencode({'q': text})}")
     number = typed_number(text)
@@ -41,8 +43,12 @@ def search(visit: Visit) -> Redirect:
         text, mask=False, limit=1, dag_ids=readable_dags(visit), by_number=visit.sees_people
     )
     if rows:
-        is_number = visit.sees_people and number is not None and rows[0].to_number == number
-        what = "same_number_as" if is_number else "same_customer_as"
+        if visit.sees_people and number is not None and rows[0].to_number == number:
+            what = "same_number_as"
+        elif rows[0].customer_id == text:
+            what = "same_customer_as"
+        else:  # its key, in another way of writing
+            return Redirect(page_urls.message_path(str(rows[0].message_key)))
         return Redirect(f"/messages?{urlencode({what: rows[0].message_key})}")
     if number is not None and not visit.sees_people:
         raise BadInputError(
