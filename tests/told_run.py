@@ -11,7 +11,7 @@ AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ENDS = [("delivered", None)] * 6 + [("undelivered", 30003), ("failed", 30007), ("sent", None), ("queued", None)]
 
 
-def tell_run(warehouse, query):
+def tell_run(warehouse, query, at=AT):
     """Make a run of twelve: ten accepted with an end each, one refused, one left out; give its key."""
     freeze(warehouse, people(12))
     (run,) = query("select run_key from campaign_runs")
@@ -20,7 +20,7 @@ def tell_run(warehouse, query):
     query(
         "update messages set send_state = 'enqueue_failed', status = 'enqueue_failed', status_code = 21211, "
         "claimed_at = %s where message_key = %s",
-        AT,
+        at,
         keys[10],
     )
     for number, key in enumerate(keys[:10]):
@@ -29,9 +29,9 @@ def tell_run(warehouse, query):
             "tracked_on = %s, tracking_closes_at = now() + interval '1 day', provider_status = 'queued', "
             "status = 'enqueued' where message_key = %s",
             f"SM{number:032x}",
-            AT,
-            AT,
-            AT.date(),
+            at,
+            at,
+            at.date(),
             key,
         )
     EventStore(warehouse).apply(
@@ -39,9 +39,9 @@ def tell_run(warehouse, query):
             sid=f"SM{number:032x}",
             provider_status=word,
             direction="outbound-api",
-            created_at=AT,
-            updated_at=AT + timedelta(seconds=9),
-            sent_at=AT + timedelta(seconds=2) if word not in {"queued", "failed"} else None,
+            created_at=at,
+            updated_at=at + timedelta(seconds=9),
+            sent_at=at + timedelta(seconds=2) if word not in {"queued", "failed"} else None,
             error_code=code,
             source=Source.LIST,
         )
