@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import islice
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, LiteralString
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import psycopg
 
 from include.local.bench_lab import BenchError
 from include.local.bench_reconcile_contestant import ReadJob
+from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.message import EventIds
 from twilio_campaigns.domain.status import IMPLIES_SENT, Status
 from twilio_campaigns.simulator.populate import PEOPLE
@@ -34,7 +35,8 @@ HELD_SHARE: Final = 0.05
 UNPRICED: Final = 30 * 86400.0
 _BODY: Final = "Your points wait for you. Reply STOP to opt out."
 _KEYS: Final = UUID("0b8f6a0e-52c3-5d0c-8f0e-6a3b0c9d1e2f")
-_LOAD: Final = 5000
+#: Messages that are claimed, posted and accepted together.
+_CLAIMED: Final = 500
 _BATCH: Final = 10_000
 
 _RUN: Final = """
@@ -50,7 +52,8 @@ from stdin
 """
 
 _CLAIM: Final = """
-update messages set send_state = 'claimed', attempts = 1, claimed_at = %(at)s where message_key = any(%(keys)s)
+update messages set send_state = 'claimed', attempts = 1, claimed_at = %(at)s, claim_id = %(claim_id)s
+where message_key = any(%(keys)s)
 """
 
 _ACCEPT: Final = """
@@ -143,25 +146,26 @@ def _sent(text: str) -> Iterator[Sent]:
 def load(url: str, messages: Iterable[Sent], *, first: int = 0, tidy: bool = True) -> None:
     """Write ledger rows and events as sending leaves them behind.
 
-    Rows are planned, claimed and accepted like any others, so that they lie in the table as they would: how much room
-    there is beside a row decides how long its next update takes.
+    A run is planned as a whole, then claimed and accepted in chunks, so that rows lie in the table as they would: how
+    much room there is beside a row decides how long its next update takes.
 
     :param first: number of the first message; a run has each person once.
     :param tidy: whether to do what autovacuum does meanwhile.
     """
-    numbered = iter(enumerate(messages, first))
+    numbered = enumerate(messages, first)
     with psycopg.connect(url, autocommit=True, options="-c search_path=messaging -c TimeZone=UTC") as connection:
         connection.execute("set synchronous_commit to off")
-        while chunk := list(islice(numbered, _LOAD)):
-            for run_key in {_run_key(number) for number, _ in chunk}:
-                connection.execute(_RUN, {"run_key": run_key, "at": chunk[0][1].at})
-            _copy(connection, _PLAN, map(_row, chunk))
-            keys = [_key(sent) for _, sent in chunk]
-            connection.execute(_CLAIM, {"at": chunk[0][1].at, "keys": keys})
-            connection.execute(
-                _ACCEPT, {"keys": keys, "sids": [s.sid for _, s in chunk], "moments": [s.at for _, s in chunk]}
-            )
-            _copy(connection, _EVENTS, map(_event, chunk))
+        for run_key, rows in groupby(numbered, key=lambda row: _run_key(row[0])):
+            run = list(rows)
+            connection.execute(_RUN, {"run_key": run_key, "at": run[0][1].at})
+            _copy(connection, _PLAN, map(_row, run))
+            for chunk in chunks(run, _CLAIMED):
+                keys = [_key(sent) for _, sent in chunk]
+                connection.execute(_CLAIM, {"at": chunk[0][1].at, "keys": keys, "claim_id": uuid4()})
+                connection.execute(
+                    _ACCEPT, {"keys": keys, "sids": [s.sid for _, s in chunk], "moments": [s.at for _, s in chunk]}
+                )
+                _copy(connection, _EVENTS, map(_event, chunk))
         if tidy:
             connection.execute("vacuum analyze")
             connection.execute("checkpoint")
