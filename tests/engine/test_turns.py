@@ -1,10 +1,13 @@
 """Turns by rank, so many at a time, whoever gives up."""
 
 import asyncio
+import gc
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from twilio_campaigns.engine.turns import Turns
+from twilio_campaigns.engine.turns import Backlog, Turns
 
 
 def test_the_least_rank_goes_first_and_equals_as_they_came():
@@ -78,3 +81,83 @@ def test_a_turn_ends_with_an_error_too():
             return True
 
     assert asyncio.run(asyncio.wait_for(play(), 5))
+
+
+class TestBacklog:
+    """Where many wait, several are taken at once; each learns what became of its own."""
+
+    @staticmethod
+    def play(pieces, *, workers=2, at_once=2, fails=frozenset()):
+        taken, outcomes = [], {}
+
+        async def work(some):
+            taken.append(list(some))
+            await asyncio.sleep(0.001)
+            if not fails.isdisjoint(some):
+                raise ValueError(f"one of {some} failed")
+
+        async def put(backlog, piece, rank):
+            try:
+                await backlog.put(piece, rank)
+            except ValueError as error:
+                outcomes[piece] = str(error)
+            else:
+                outcomes[piece] = "done"
+
+        async def main():
+            backlog = Backlog(Turns(workers), work, at_once)
+            await asyncio.gather(*(put(backlog, piece, rank) for piece, rank in pieces))
+
+        asyncio.run(main())
+        return taken, outcomes
+
+    def test_what_comes_first_is_taken_alone_and_what_waits_by_rank_and_together(self):
+        taken, outcomes = self.play([("a", 5), ("b", 5), ("f", 9), ("c", 1), ("e", 3), ("d", 2)])
+
+        assert taken == [["a"], ["b"], ["c", "d"], ["e"], ["f"]]
+        assert outcomes == dict.fromkeys("abcdef", "done")
+
+    def test_one_that_fails_is_the_failure_of_those_that_were_taken_with_it(self):
+        _, outcomes = self.play([("a", 0), ("b", 0), ("c", 1), ("d", 2), ("e", 3), ("f", 4)], fails={"d"})
+
+        assert {piece for piece, outcome in outcomes.items() if outcome != "done"} == {"c", "d"}
+
+    @given(
+        pieces=st.lists(st.integers(0, 4), max_size=30),
+        workers=st.integers(1, 4),
+        at_once=st.integers(1, 4),
+        fails=st.sets(st.integers(0, 29), max_size=3),
+    )
+    @settings(max_examples=50, deadline=None)
+    def test_every_piece_is_worked_on_once_and_never_too_many_together(self, pieces, workers, at_once, fails):
+        taken, outcomes = self.play(list(enumerate(pieces)), workers=workers, at_once=at_once, fails=fails)
+
+        assert sorted(piece for some in taken for piece in some) == list(range(len(pieces)))
+        assert all(1 <= len(some) <= at_once for some in taken)
+        assert sorted(outcomes) == list(range(len(pieces)))
+        failed = {piece for some in taken if not fails.isdisjoint(some) for piece in some}
+        assert {piece for piece, outcome in outcomes.items() if outcome != "done"} == failed
+
+    def test_who_gives_up_takes_nobodys_turn_and_leaves_no_complaint(self, caplog):
+        async def main():
+            worked = []
+
+            async def work(some):
+                worked.extend(some)
+                await asyncio.sleep(0.01)
+                if "c" in some:
+                    raise ValueError("nobody waits for it any more")
+
+            backlog = Backlog(Turns(1), work, 1)
+            tasks = [asyncio.create_task(backlog.put(piece, 0)) for piece in "abcd"]
+            await asyncio.sleep(0)
+            tasks[2].cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            return worked, [type(end) for end in ends]
+
+        worked, ends = asyncio.run(main())
+        gc.collect()
+
+        assert ends == [type(None), type(None), asyncio.CancelledError, type(None)]
+        assert {"a", "b", "d"} <= set(worked)
+        assert "never retrieved" not in caplog.text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from contextlib import aclosing
 from datetime import timedelta
@@ -23,11 +22,10 @@ from twilio_campaigns.domain.planning import (
     second_of,
     split,
 )
-from twilio_campaigns.engine.inbound import InboundSweep
+from twilio_campaigns.engine.applying import PassWriter
 from twilio_campaigns.engine.resolve import Resolver
 from twilio_campaigns.engine.together import Together, all_of, together
 from twilio_campaigns.engine.turns import Turns
-from twilio_campaigns.warehouse.applying import Applied, EventStore
 from twilio_campaigns.warehouse.due import Ages, DueStore
 from twilio_campaigns.warehouse.expiry import Expiry
 from twilio_campaigns.warehouse.reconciling import ReconcileStore
@@ -53,16 +51,12 @@ FETCH_CHUNK: Final = 200
 PROBE: Final = 20
 #: Messages that no list showed of which the ledger is asked at a time.
 UNSEEN_AT_ONCE: Final = 20_000
-#: Pages that are applied at the same time: some are encoded while others are written.
-WRITERS: Final = 3
 #: Pages that are on their way from Twilio or wait to be applied: these hold a thousand messages each.
 PAGES_HELD: Final = 14
 #: Lists in a row of which together what they did not show is asked for.
 ASKED_TOGETHER: Final = 4
 #: Whose turn it is to call: a page tells of a thousand messages.
 _PAGE, _SINGLE = range(2)
-#: Before all lists: single messages are few.
-_AT_ONCE: Final = -1
 #: So many messages that were asked for, none of which Twilio knows, are a question to a person, be they young.
 SUSPICIOUS: Final = 20
 #: Share of a list's messages that is taken to have failed before it left, rather than to wait for its turn.
@@ -88,17 +82,14 @@ class AccountReading:
         self._pass = reading
         self._connection_id = connection_id
         self._twilio = twilio
-        self._events = EventStore(warehouse)
+        self._writer = PassWriter(warehouse, settings, reading, connection_id)
         self._expiry = Expiry(warehouse)
         self._repairs = RepairStore(warehouse)
         self._days = ReconcileStore(warehouse, settings.schedule)
         self._store = DueStore(warehouse, connection_id, settings.settle_unpriced_after)
-        self._inbound = InboundSweep(warehouse, settings)
         self._resolver = Resolver(warehouse, twilio, connection_id, settings)
         self._calls = Turns(settings.fetch_concurrency)
         self._pages_held = Turns(PAGES_HELD)
-        self._writers = Turns(WRITERS)
-        self._renewed_at = time.monotonic()
         self._unseen: dict[str, int] = {}
         self._seconds: Counter[int] = Counter()
         self._volumes = Volumes()
@@ -240,16 +231,10 @@ class AccountReading:
         return sum(second is not None and period.after <= second <= period.before for second in seconds)
 
     async def _take_in(self, page: list[Observation], rank: int, release: Callable[[], None]) -> None:
-        """Apply one page."""
         try:
-            await self._apply(page, rank)
-            if any(observation.is_inbound for observation in page):
-                await asyncio.to_thread(self._inbound.take_in, self._connection_id, page)
+            await self._writer.take_in(page, rank)
         finally:
             release()
-        if time.monotonic() - self._renewed_at > self._settings.day_lease.total_seconds() / 4:
-            self._renewed_at = time.monotonic()
-            await asyncio.to_thread(self._days.renew, self._pass, self._settings.day_lease)
 
     async def _ask_for_the_rest(self) -> None:
         """Ask for what no list showed.
@@ -312,7 +297,7 @@ class AccountReading:
             self._unseen.pop(message.sid, None)
         found = await all_of(fetch(message) for message in messages)
         self._pass.fetches += len(messages)
-        applied = await self._apply([observation for observation in found if observation is not None])
+        applied = await self._writer.apply([observation for observation in found if observation is not None])
         await self._mind_missing([m for m, o in zip(messages, found, strict=True) if o is None])
         await asyncio.to_thread(self._store.note_asked, [message.sid for message in messages])
         # A queued one whose sender is told now is none; a price that comes is: it settles the message.
@@ -325,23 +310,6 @@ class AccountReading:
         if not old:
             return
         log.warning("Twilio does not know %d messages that it accepted, the first is %s.", len(old), old[0])
-        self._pass.settled += await asyncio.to_thread(
-            self._events.settle_unseen, old, self._settings.settle_unpriced_after
-        )
+        await self._writer.settle_unseen(old)
         if self._pass.repair:
             self._pass.events_written += await asyncio.to_thread(self._repairs.repair_from_ledger, old)
-
-    async def _apply(self, observations: list[Observation], rank: int = _AT_ONCE) -> Applied:
-        async with self._writers.turn(rank):
-            applied = await asyncio.to_thread(
-                self._events.apply,
-                observations,
-                repair=self._pass.repair,
-                settle_unpriced_after=self._settings.settle_unpriced_after,
-            )
-        self._pass.observed += len(applied.ours)
-        self._pass.changed += applied.changed
-        self._pass.events_written += applied.events
-        self._pass.settled += applied.settled
-        self._pass.news += applied.news
-        return applied

@@ -294,7 +294,7 @@ def _read(
     cursor.execute(_READ_LOCKED if lock else _READ, {"sids": array_of(sids), "unpriced_after": unpriced_after})
     return {
         sid: _Row(key, version, accepted_at, may_settle, Known(word, _STATUSES.get(status), *others))
-        for sid, key, version, accepted_at, may_settle, word, status, *others in cursor
+        for sid, key, version, accepted_at, may_settle, word, status, *others in cursor.fetchall()
     }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Observations per transaction, so that no lock is held for long.
-CHUNK: Final = 1000
+CHUNK: Final = 2000
 
 #: What the ledger knows of an accepted message, by column; the order of every statement that reads or writes it.
 KNOWN_COLUMNS: Final = Known.__struct_fields__
