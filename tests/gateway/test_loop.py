@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from twilio_campaigns.gateway.loop import RARELY, SHARE, run
+from twilio_campaigns.gateway.loop import LONG_SHARE, RARELY, SHARE, run
 
 
 async def answer():
@@ -40,6 +40,7 @@ def test_other_threads_give_way_soon_only_while_it_runs():
 
     before = sys.getswitchinterval()
     assert run(interval()) == pytest.approx(SHARE)
+    assert run(interval(), share=LONG_SHARE) == pytest.approx(LONG_SHARE)
     assert sys.getswitchinterval() == before
 
 

@@ -15,16 +15,19 @@ Answer = TypeVar("Answer")
 
 #: New objects after which Python looks for cycles, and how often it then looks among older ones.
 RARELY: Final = (20_000, 20, 20)
-#: Seconds for which another thread may keep the loop waiting.
+#: Seconds for which another thread may keep the loop waiting, where requests have to leave on time.
 SHARE: Final = 0.0005
+#: The same where rows are the work: each change of threads costs what the processor's caches hold.
+LONG_SHARE: Final = 0.02
 
 
-def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run(work: Coroutine[Any, Any, Answer], *, share: float = SHARE) -> Answer:
     """Run a coroutine to its end in a loop of its own; as :func:`asyncio.run`.
 
+    :param share: seconds for which another thread may keep the loop waiting.
     :raises RuntimeError: in a thread that has a running loop already.
     """
-    with rare_collections(), _fair_share(), asyncio.Runner(loop_factory=_factory()) as runner:
+    with rare_collections(), _fair_share(share), asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(work)
 
 
@@ -47,13 +50,13 @@ def rare_collections() -> Iterator[None]:
 
 
 @contextmanager
-def _fair_share() -> Iterator[None]:
-    """Let the loop have its turn often while other threads encode and decode rows.
+def _fair_share(share: float) -> Iterator[None]:
+    """Let the loop have its turn as often as its work needs while other threads encode and decode rows.
 
-    Python lets a thread go on for 5 ms before another one gets its turn: time for twenty requests.
+    Python lets a thread go on for 5 ms before another one gets its turn: time for twenty requests, and not for a page.
     """
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(SHARE)
+    sys.setswitchinterval(share)
     try:
         yield
     finally:
