@@ -138,26 +138,51 @@ class TestBacklog:
         failed = {piece for some in taken if not fails.isdisjoint(some) for piece in some}
         assert {piece for piece, outcome in outcomes.items() if outcome != "done"} == failed
 
-    def test_who_gives_up_takes_nobodys_turn_and_leaves_no_complaint(self, caplog):
+    @pytest.mark.parametrize("is_taken", [False, True])
+    def test_who_gives_up_leaves_nobody_behind_and_no_complaint(self, is_taken, caplog):
         async def main():
             worked = []
 
             async def work(some):
                 worked.extend(some)
                 await asyncio.sleep(0.01)
-                if "c" in some:
+                if "d" in some:
                     raise ValueError("nobody waits for it any more")
 
-            backlog = Backlog(Turns(1), work, 1)
-            tasks = [asyncio.create_task(backlog.put(piece, 0)) for piece in "abcd"]
-            await asyncio.sleep(0)
-            tasks[2].cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            # Of three that wait two are taken by whoever comes first, so that one's piece is in another's hands.
+            backlog = Backlog(Turns(1), work, 2)
+            tasks = [
+                asyncio.create_task(backlog.put(piece, rank)) for piece, rank in zip("abcd", (0, 1, 3, 2), strict=True)
+            ]
+            await asyncio.sleep(0.015 if is_taken else 0)
+            tasks[3].cancel()
+            ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
             return worked, [type(end) for end in ends]
 
         worked, ends = asyncio.run(main())
         gc.collect()
 
-        assert ends == [type(None), type(None), asyncio.CancelledError, type(None)]
-        assert {"a", "b", "d"} <= set(worked)
+        # Taken together with one that failed, "b" fails too; had nobody taken that one, it would not.
+        with_it = ValueError if is_taken else type(None)
+        assert ends == [type(None), with_it, type(None), asyncio.CancelledError]
+        assert ("d" in worked) is is_taken
         assert "never retrieved" not in caplog.text
+
+    def test_who_works_on_what_came_in_the_last_moment_still_waits_for_its_own(self):
+        async def main():
+            worked = []
+
+            async def work(some):
+                worked.extend(some)
+                await asyncio.sleep(0.001)
+
+            backlog = Backlog(Turns(1), work, 1)
+
+            async def put_again_as_soon_as_it_is_done():
+                await backlog.put("a", 0)
+                await backlog.put("c", 0)
+
+            await asyncio.wait_for(asyncio.gather(put_again_as_soon_as_it_is_done(), backlog.put("b", 5)), 5)
+            return worked
+
+        assert asyncio.run(main()) == ["a", "c", "b"]
