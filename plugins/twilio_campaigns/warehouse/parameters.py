@@ -68,7 +68,10 @@ class Columns:
 
     >>> CODES = Columns("c", code="int", name="text")
     >>> f"select * from {CODES}"
-    'select * from unnest(%(c_code)s::int[], %(c_name)s::text[]) as c(code, name)'
+    'select * from (select unnest(%(c_code)s::int[]) as code, unnest(%(c_name)s::text[]) as name) as c'
+
+    Such functions give row after row where they stand in a select list; in ``from`` the rows of each are put aside
+    first, which takes a tenth of a whole insert.
 
     :param alias: its name in the statement.
     :param types: PostgreSQL's type of each column, in order.
@@ -80,8 +83,8 @@ class Columns:
 
     def __str__(self) -> str:
         """Give what stands in the statement's ``from``."""
-        arrays = ", ".join(f"{self.array(name)}" for name in self._types)
-        return f"unnest({arrays}) as {self._alias}({', '.join(self._types)})"
+        columns = ", ".join(f"unnest({self.array(name)}) as {name}" for name in self._types)
+        return f"(select {columns}) as {self._alias}"
 
     def array(self, name: str) -> str:
         """Give one column as an array, for a statement."""
@@ -125,7 +128,12 @@ def _element(value: Any) -> str:  # noqa: ANN401 - as above
 
 
 def _uuids(values: Sequence[UUID | bytes | None]) -> _Uuids:
-    return _Uuids(b"".join((_head(_UUID, len(values)), *map(_uuid, values))))
+    try:
+        # Nearly always all of them are bytes, which takes a tenth of the time.
+        elements = _OF_16.join((b"", *values))  # type: ignore[arg-type]
+    except TypeError:
+        elements = b"".join(map(_uuid, values))
+    return _Uuids(_head(_UUID, len(values)) + elements)
 
 
 def _uuid(value: UUID | bytes | None) -> bytes:
