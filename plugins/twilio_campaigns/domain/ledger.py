@@ -90,7 +90,8 @@ def is_refused(code: int | None) -> bool:
 
 def facts(observation: Observation) -> tuple[Fact, ...]:
     """Every status that this observation proves; empty for a provider status that we have never seen."""
-    return facts_of(observation, refused=is_refused(observation.error_code))
+    code = observation.error_code
+    return facts_of(observation, refused=code is not None and is_refused(code))
 
 
 def merge(known: Known, observation: Observation, proven: tuple[Fact, ...] | None = None) -> Known:
@@ -166,7 +167,9 @@ def event_drafts(
     :param enqueued_at: when Twilio accepted the message, as the ledger has it.
     """
     proven = facts(observation) if proven is None else proven
-    ids, last = EventIds(key), proven[-1] if proven else None
+    if not proven:
+        return []
+    ids, last, reached = EventIds(key), proven[-1], reached_rank(known)
     return [
         EventDraft(
             ids.of(fact.status),
@@ -179,14 +182,19 @@ def event_drafts(
         )
         for fact in proven
         if known is None
+        or fact.status.rank > reached
         or not _is_there(fact, known, enqueued_at)
         or (fact is last and not _is_in_the_same_words(fact, known, observation))
     ]
 
 
+def reached_rank(known: Known | None) -> int:
+    """Rank of the status that the ledger holds; of all higher ones no event was ever written."""
+    return -1 if known is None or known.status is None else known.status.rank
+
+
 def _is_there(fact: Fact, known: Known, enqueued_at: datetime | None) -> bool:
-    if known.status is None:  # nothing was ever written
-        return False
+    """Whether the event of a status that is no higher than the ledger's was written, and not with a later date."""
     if fact.status is Status.ENQUEUED:
         since = enqueued_at
     elif fact.status is Status.SENT:

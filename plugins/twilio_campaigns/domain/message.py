@@ -130,13 +130,14 @@ def facts_of(observation: Observation, *, refused: bool) -> tuple[Fact, ...]:
 
     :param refused: whether its error code says that the message was refused rather than lost on the way.
     """
-    status = status_of(observation.provider_status, refused=refused)
+    word = observation.provider_status
+    status = status_of(word, refused=refused)
     if status is None:
         return ()
-    facts = [Fact(Status.ENQUEUED, observation.created_at)]
-    if observation.provider_status in IMPLIES_SENT:
-        facts.append(Fact(Status.SENT, observation.sent_at or observation.updated_at))
+    facts: tuple[Fact, ...] = (Fact(Status.ENQUEUED, observation.created_at),)
+    if word in IMPLIES_SENT:
+        facts += (Fact(Status.SENT, observation.sent_at or observation.updated_at),)
     if status.is_final:
         code = observation.error_code if status is not Status.DELIVERED else None
-        facts.append(Fact(status, observation.updated_at, code))
-    return tuple(facts)
+        facts += (Fact(status, observation.updated_at, code),)
+    return facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from calendar import month_abbr
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import MsgspecError, Struct, convert, field
 from msgspec.json import Decoder
+from msgspec.structs import fields
 
 from twilio_campaigns.domain.message import Observation
 
@@ -101,22 +103,22 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
 
 
 class _Resource(Struct, gc=False):
-    """What we use of Twilio's Message resource, whatever its fields hold; all others are skipped unread."""
+    """What we use of Twilio's Message resource; all other fields are skipped unread."""
 
-    sid: Any = None
-    status: Any = None
-    direction: Any = None
-    date_created: Any = None
-    date_updated: Any = None
-    date_sent: Any = None
-    error_code: Any = None
-    num_segments: Any = None
-    price: Any = None
-    price_unit: Any = None
-    from_: Any = field(default=None, name="from")
-    to: Any = None
-    messaging_service_sid: Any = None
-    body: Any = None
+    sid: str = ""
+    status: str | None = None
+    direction: str | None = None
+    date_created: str | None = None
+    date_updated: str | None = None
+    date_sent: str | None = None
+    error_code: int | str | None = None
+    num_segments: int | str | None = None
+    price: int | float | str | None = None
+    price_unit: str | None = None
+    from_: str | None = field(default=None, name="from")
+    to: str | None = None
+    messaging_service_sid: str | None = None
+    body: str | None = None
 
 
 class _List(Struct):
@@ -124,7 +126,13 @@ class _List(Struct):
     next_page_uri: Any = None
 
 
+class _LooseList(Struct):
+    messages: list[dict[str, Any]]
+    next_page_uri: Any = None
+
+
 _LIST: Final = Decoder(_List)
+_FIELDS: Final = fields(_Resource)
 
 
 def parse_message(payload: Mapping[str, object], source: Source, *, answered_at: datetime | None = None) -> Observation:
@@ -135,32 +143,34 @@ def parse_message(payload: Mapping[str, object], source: Source, *, answered_at:
     :param answered_at: moment of the answer; stands in for dates that the resource lacks.
     :raises MalformedAnswerError: when it has no SID, no status or no date.
     """
-    return _observed(convert(payload, _Resource), source, answered_at)
+    return _observed(_loose(payload), source, answered_at)
 
 
 def _observed(message: _Resource, source: Source, answered_at: datetime | None = None) -> Observation:
-    created_at = _date(message.date_created) or answered_at
+    created_at = parse_date(message.date_created) or answered_at
     if created_at is None:
         raise MalformedAnswerError("date_created is missing or unreadable")
-    status = _text(message.status)
-    if status is None:
+    if not message.status:
         raise MalformedAnswerError("status is missing")
+    if not _MESSAGE_SID.fullmatch(message.sid):
+        raise MalformedAnswerError("sid is not the id of a message")
+    # By position, in the order of its declaration: names take a third longer, and lists have a thousand of them.
     return Observation(
-        sid=_sid(message.sid),
-        provider_status=status,
-        direction=_text(message.direction) or "outbound-api",
-        created_at=created_at,
-        updated_at=_date(message.date_updated) or created_at,
-        source=source,
-        sent_at=_date(message.date_sent),
-        error_code=_whole_number(message.error_code),
-        parts=_whole_number(message.num_segments),
-        price=_price(message.price),
-        price_unit=_text(message.price_unit),
-        from_number=_text(message.from_),
-        to_number=_text(message.to),
-        messaging_service_sid=_text(message.messaging_service_sid),
-        body=_text(message.body),
+        message.sid,
+        message.status,
+        message.direction or "outbound-api",
+        created_at,
+        parse_date(message.date_updated) or created_at,
+        source,
+        parse_date(message.date_sent),
+        _whole_number(message.error_code),
+        _whole_number(message.num_segments),
+        _price(message.price),
+        message.price_unit or None,
+        message.from_ or None,
+        message.to or None,
+        message.messaging_service_sid or None,
+        message.body or None,
     )
 
 
@@ -178,12 +188,25 @@ def _read_list(body: bytes | str) -> _List:
         return _LIST.decode(body)
     except (MsgspecError, ValueError, RecursionError):
         pass
-    # The standard library lets pass what is no reason to lose a page: half an emoji where a text was cut, for example.
+    # No reason to lose a page: half an emoji where a text was cut, which the standard library lets pass, or a field of
+    # one message that holds something else than it should.
     try:
-        return convert(json_object(body), _List)
+        page = convert(json_object(body), _LooseList)
     except MsgspecError as error:
         # It says where something is wrong, and never what stands there.
         raise MalformedAnswerError(f"the page is not a list of messages ({error})") from None
+    return _List([_loose(message) for message in page.messages], page.next_page_uri)
+
+
+def _loose(payload: Mapping[str, object]) -> _Resource:
+    """Take over every field that holds what it should; any other one counts as not given."""
+    with suppress(MsgspecError):
+        return convert(payload, _Resource)
+    message = _Resource()
+    for place in _FIELDS:
+        with suppress(MsgspecError):
+            setattr(message, place.name, convert(payload.get(place.encode_name), place.type))
+    return message
 
 
 def parse_account(body: bytes | str) -> AccountStatus:
@@ -206,8 +229,10 @@ def parse_account(body: bytes | str) -> AccountStatus:
 
 
 @lru_cache(maxsize=32_768)
-def parse_date(text: str) -> datetime | None:
+def parse_date(text: str | None) -> datetime | None:
     """RFC 2822 date as aware UTC; ``None`` when unreadable. Cached: the messages of a campaign share some hours."""
+    if not text:
+        return None
     found = _USUAL_DATE.fullmatch(text)
     if found is not None:
         try:
@@ -220,12 +245,6 @@ def parse_date(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-
-
-def _sid(value: object) -> str:
-    if not isinstance(value, str) or not _MESSAGE_SID.fullmatch(value):
-        raise MalformedAnswerError("sid is not the id of a message")
-    return value
 
 
 def _next_path(path: object) -> str | None:
@@ -241,13 +260,10 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _date(value: object) -> datetime | None:
-    return parse_date(value) if isinstance(value, str) and value else None
-
-
-def _whole_number(value: object) -> int | None:
+@lru_cache(maxsize=1024, typed=True)
+def _whole_number(value: int | str | None) -> int | None:
     """Read a positive whole number, be it text or number; 0 means "not known yet" wherever Twilio says it."""
-    if value is None or isinstance(value, bool) or not isinstance(value, int | str):
+    if value is None:
         return None
     try:
         number = int(value)
@@ -256,9 +272,10 @@ def _whole_number(value: object) -> int | None:
     return number if number > 0 else None
 
 
-def _price(value: object) -> Decimal | None:
+@lru_cache(maxsize=1024, typed=True)
+def _price(value: float | str | None) -> Decimal | None:
     """Read the amount: Twilio writes what it takes as a negative number, we keep what it costs."""
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
+    if value is None:
         return None
     try:
         amount = Decimal(str(value))

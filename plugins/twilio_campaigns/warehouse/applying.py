@@ -19,6 +19,7 @@ from twilio_campaigns.domain.ledger import (
     filled_from,
     known_from_events,
     merge,
+    reached_rank,
     tells_nothing_new,
 )
 from twilio_campaigns.domain.status import Status
@@ -253,11 +254,12 @@ def _write_news(
         if row is None:
             continue
         proven = facts(observation)
-        reached = -1 if row.known.status is None else row.known.status.rank
-        for draft in drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at):
+        found = drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at)
+        # They come by rank.
+        are_new = are_new and (not found or found[0].status.rank > reached_rank(row.known))
+        for draft in found:
             other = drafts.get(draft.event_id)
-            drafts[draft.event_id] = other.merged(draft) if other else draft
-            are_new = are_new and draft.status.rank > reached
+            drafts[draft.event_id] = draft if other is None else other.merged(draft)
         after[observation.sid] = merge(after[observation.sid], observation, proven)
     if repair:
         after = {sid: filled_from(known, before[sid]) for sid, known in after.items()}
