@@ -169,4 +169,4 @@ def test_a_resource_is_json_whatever_somebody_writes(body, sender, end):
     assert len(read) == 20
     page = json.loads(answer(Page([message_text(message, ACCOUNT_SID, NOW + 60)] * 2, {"page": 0})).body)
     assert page == {"messages": [read, read], "page": 0}
-    assert json.loads(Page([], {"page": 0}).text()) == {"messages": [], "page": 0}
+    assert json.loads(Page([], {"page": 0}).encoded()) == {"messages": [], "page": 0}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from twilio_campaigns.simulator.store import Message
 
@@ -90,8 +90,8 @@ class NotFoundError(TwilioError):
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401
     """Give a JSON answer."""
-    text = content.text() if isinstance(content, Page) else _ENCODER.encode(content)
-    return Response(text.encode(), status, dict(headers or {}), "application/json")
+    body = content.encoded() if isinstance(content, Page) else _ENCODER.encode(content).encode()
+    return Response(body, status, dict(headers or {}), "application/json")
 
 
 def rfc2822(moment: float) -> str:
@@ -116,22 +116,16 @@ class Page(dict[str, Any]):
     :param envelope: everything else.
     """
 
-    def __init__(self, rows: Iterable[str], envelope: Mapping[str, Any]) -> None:
+    def __init__(self, rows: Sequence[str], envelope: Mapping[str, Any]) -> None:
         super().__init__(envelope)
-        self._rows = ",".join(rows)
+        self._rows = rows
 
-    def text(self) -> str:
-        """Give the page as JSON."""
-        return f'{{"messages":[{self._rows}],{_ENCODER.encode(self)[1:]}'
-
-
-#: A Message resource; a placeholder stands for a JSON value, or for text that needs no escape.
-_RESOURCE: Final = (
-    '{"body":%s,"num_segments":"%d","direction":"%s","from":%s,"to":%s,"date_updated":"%s","price":%s,'
-    '"error_message":%s,"uri":"%s.json","account_sid":"%s","num_media":"%d","status":"%s",'
-    '"messaging_service_sid":%s,"sid":"%s","date_sent":%s,"date_created":"%s","error_code":%s,"price_unit":"USD",'
-    f'"api_version":"{API_VERSION}","subresource_uris":{{"media":"%s/Media.json","feedback":"%s/Feedback.json"}}}}'
-)
+    def encoded(self) -> bytes:
+        """Give the page as JSON, once; a megabyte is put together but once."""
+        rows = [row.encode() for row in self._rows] or [b""]
+        rows[0] = b'{"messages":[' + rows[0]
+        rows[-1] += b"]," + _ENCODER.encode(self)[1:].encode()
+        return b",".join(rows)
 
 
 def message_resource(message: Message, account: str, now: float) -> dict[str, Any]:
@@ -145,31 +139,26 @@ def message_text(message: Message, account: str, now: float) -> str:
     Written by hand, because a list has a thousand of them: a dictionary for each and an encoder take three times as
     long, and whoever reads lists would be measured by how fast we write them.
     """
-    status, life, sent_at = message.status_at(now), message.life, message.sent_at
-    uri = f"/{API_VERSION}/Accounts/{account}/Messages/{message.sid}"
+    status, life, sent_at, sid = message.status_at(now), message.life, message.sent_at, message.sid
+    uri = f"/{API_VERSION}/Accounts/{account}/Messages/{sid}"
     has_code = life.code is not None and status in {"failed", "undelivered"}
     # A Messaging Service does not know the number of parts before it has picked the sender.
     is_picked = not message.picked_later or status not in {"accepted", "scheduled", "canceled"}
-    return _RESOURCE % (
-        quoted(message.body),
-        message.parts if is_picked else 0,
-        message.direction,
-        quoted(message.from_) if is_picked and message.from_ is not None else "null",
-        quoted(message.to),
-        rfc2822(message.updated_at(now)),
-        f'"-{message.price:.5f}"' if message.is_priced_at(now) else "null",
-        quoted(MESSAGES.get(life.code or 0, "Delivery failed")) if has_code else "null",
-        uri,
-        account,
-        len(message.media) - len(message.deleted_media) if message.media else 0,
-        status,
-        "null" if message.service is None else quoted(message.service),
-        message.sid,
-        f'"{rfc2822(sent_at)}"' if sent_at <= now else "null",
-        rfc2822(message.created_at),
-        life.code if has_code else "null",
-        uri,
-        uri,
+    parts = message.parts if is_picked else 0
+    sender = quoted(message.from_) if is_picked and message.from_ is not None else "null"
+    price = f'"-{message.price:.5f}"' if message.is_priced_at(now) else "null"
+    error = quoted(MESSAGES.get(life.code or 0, "Delivery failed")) if has_code else "null"
+    num_media = len(message.media) - len(message.deleted_media) if message.media else 0
+    service = "null" if message.service is None else quoted(message.service)
+    date_sent = f'"{rfc2822(sent_at)}"' if sent_at <= now else "null"
+    return (
+        f'{{"body":{quoted(message.body)},"num_segments":"{parts}","direction":"{message.direction}",'
+        f'"from":{sender},"to":{quoted(message.to)},"date_updated":"{rfc2822(message.updated_at(now))}",'
+        f'"price":{price},"error_message":{error},"uri":"{uri}.json","account_sid":"{account}",'
+        f'"num_media":"{num_media}","status":"{status}","messaging_service_sid":{service},"sid":"{sid}",'
+        f'"date_sent":{date_sent},"date_created":"{rfc2822(message.created_at)}",'
+        f'"error_code":{life.code if has_code else "null"},"price_unit":"USD","api_version":"{API_VERSION}",'
+        f'"subresource_uris":{{"media":"{uri}/Media.json","feedback":"{uri}/Feedback.json"}}}}'
     )
 
 

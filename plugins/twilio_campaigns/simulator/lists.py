@@ -55,7 +55,7 @@ def list_page(store: Store, query: Mapping[str, str], account: str, path: str, n
     messages, last = store.page(read_filter(query, as_of), place, size)
     start = number * size
     page = Page(
-        (message_text(message, account, now) for message in messages),
+        [message_text(message, account, now) for message in messages],
         {
             "first_page_uri": _uri(path, query, size, 0, None),
             "next_page_uri": _uri(path, query, size, number + 1, _token(as_of, last)) if last else None,
