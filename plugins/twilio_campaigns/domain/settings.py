@@ -106,7 +106,7 @@ class Settings(BaseModel):
     wait_in_place: Duration = timedelta(minutes=1)
     retry_delay: Duration = timedelta(seconds=30)
     paused_wait: Duration = timedelta(minutes=2)
-    fetch_concurrency: int = Field(default=40, ge=1, le=100)
+    fetch_concurrency: int = Field(default=60, ge=1, le=100)
     missing_per_pass: int = Field(default=10_000, ge=1)
     young: Duration = timedelta(hours=24)
     inbound_every: Duration = timedelta(minutes=15)
