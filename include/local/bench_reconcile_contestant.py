@@ -21,7 +21,7 @@ from include.local.environment import ACCOUNT_SID
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Reconciler
 from twilio_campaigns.gateway.client import TwilioGateway
-from twilio_campaigns.gateway.loop import LONG_SHARE, run
+from twilio_campaigns.gateway.loop import ROWS_INTERVAL, run
 from twilio_campaigns.gateway.settings import TwilioSettings
 from twilio_campaigns.gateway.transport import sdk_client
 from twilio_campaigns.warehouse.connection import Warehouse
@@ -100,7 +100,7 @@ def main() -> None:
     """Do the job on standard input's first line; figures go to standard output as JSON."""
     job, clock = ReadJob(**json.loads(sys.stdin.readline())), Clock()
     before = time.process_time()
-    told = run(ours(job, clock), share=LONG_SHARE) if job.contestant == "ours" else sdk(job, clock)
+    told = run(ours(job, clock), switch_interval=ROWS_INTERVAL) if job.contestant == "ours" else sdk(job, clock)
     cpu = time.process_time() - before
     sys.stdout.write(json.dumps({**asdict(clock), "cpu": cpu, "peak_megabytes": peak_megabytes(), **told}) + "\n")
 

@@ -7,7 +7,6 @@ connections of Airflow's own database.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -69,6 +68,7 @@ def reconcile(
 ) -> None:
     """Read one day whole from Twilio and repair its events, once, without waiting."""
     from twilio_campaigns.engine.reconcile import Reconciler
+    from twilio_campaigns.gateway.loop import ROWS_INTERVAL, run
     from twilio_campaigns.hooks.twilio import TwilioHook, gateways
     from twilio_campaigns.warehouse.reconciling import ReconcileStore
 
@@ -78,7 +78,7 @@ def reconcile(
             TwilioHook(name).get_settings()
         reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
         with busy(f"Reading {_utc_day(day)} from Twilio"):
-            look = asyncio.run(reconciler.look(_utc_day(day), full_read=True))
+            look = run(reconciler.look(_utc_day(day), full_read=True), switch_interval=ROWS_INTERVAL)
     if output is Format.JSON:
         print_json({"day": _utc_day(day), "settled": look.finished, "read": look.was_read, "summary": look.summary})
     else:

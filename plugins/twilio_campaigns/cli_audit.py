@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,11 +57,12 @@ def add_to(app: typer.Typer) -> None:
 
 def _audit(warehouse: Warehouse, settings: Settings, day: date, other_senders: list[str]) -> AuditResult:
     from twilio_campaigns.engine.audit import Auditor
+    from twilio_campaigns.gateway.loop import ROWS_INTERVAL, run
     from twilio_campaigns.hooks.twilio import gateways
 
     auditor = Auditor(warehouse, gateways(settings.fetch_concurrency), settings, other_senders=other_senders)
     with busy(f"Comparing {day} with Twilio's list"):
-        return asyncio.run(auditor.audit(day))
+        return run(auditor.audit(day), switch_interval=ROWS_INTERVAL)
 
 
 def _read(warehouse: Warehouse, day: date) -> AuditResult:

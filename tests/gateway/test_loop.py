@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from twilio_campaigns.gateway.loop import LONG_SHARE, RARELY, SHARE, run
+from twilio_campaigns.gateway.loop import RARELY, REQUESTS_INTERVAL, ROWS_INTERVAL, run
 
 
 async def answer():
@@ -39,8 +39,8 @@ def test_other_threads_give_way_soon_only_while_it_runs():
         return sys.getswitchinterval()
 
     before = sys.getswitchinterval()
-    assert run(interval()) == pytest.approx(SHARE)
-    assert run(interval(), share=LONG_SHARE) == pytest.approx(LONG_SHARE)
+    assert run(interval()) == pytest.approx(REQUESTS_INTERVAL)
+    assert run(interval(), switch_interval=ROWS_INTERVAL) == pytest.approx(ROWS_INTERVAL)
     assert sys.getswitchinterval() == before
 
 

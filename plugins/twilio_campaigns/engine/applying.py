@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: Transactions at the same time: some are encoded while others are written.
 WRITERS: Final = 3
-#: Pages of a transaction, where many wait: together they take a tenth less than one by one.
+#: Pages of a transaction, where many wait: together they take a tenth less than one by one. The warehouse's `CHUNK` has
+#: room for as many.
 PAGES_AT_ONCE: Final = 2
 #: Before all pages: single messages are few.
 _AT_ONCE: Final = -1

@@ -15,19 +15,20 @@ Answer = TypeVar("Answer")
 
 #: New objects after which Python looks for cycles, and how often it then looks among older ones.
 RARELY: Final = (20_000, 20, 20)
-#: Seconds for which another thread may keep the loop waiting, where requests have to leave on time.
-SHARE: Final = 0.0005
+#: Seconds after which a thread hands over to another one (Python's "switch interval"), where requests have to leave on
+#: time.
+REQUESTS_INTERVAL: Final = 0.0005
 #: The same where rows are the work: each change of threads costs what the processor's caches hold.
-LONG_SHARE: Final = 0.02
+ROWS_INTERVAL: Final = 0.02
 
 
-def run(work: Coroutine[Any, Any, Answer], *, share: float = SHARE) -> Answer:
+def run(work: Coroutine[Any, Any, Answer], *, switch_interval: float = REQUESTS_INTERVAL) -> Answer:
     """Run a coroutine to its end in a loop of its own; as :func:`asyncio.run`.
 
-    :param share: seconds for which another thread may keep the loop waiting.
+    :param switch_interval: seconds for which another thread may keep the loop waiting.
     :raises RuntimeError: in a thread that has a running loop already.
     """
-    with rare_collections(), _fair_share(share), asyncio.Runner(loop_factory=_factory()) as runner:
+    with rare_collections(), _turns_of(switch_interval), asyncio.Runner(loop_factory=_factory()) as runner:
         return runner.run(work)
 
 
@@ -50,17 +51,17 @@ def rare_collections() -> Iterator[None]:
 
 
 @contextmanager
-def _fair_share(share: float) -> Iterator[None]:
+def _turns_of(interval: float) -> Iterator[None]:
     """Let the loop have its turn as often as its work needs while other threads encode and decode rows.
 
     Python lets a thread go on for 5 ms before another one gets its turn: time for twenty requests, and not for a page.
     """
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(share)
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(interval)
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
+        sys.setswitchinterval(usual)
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

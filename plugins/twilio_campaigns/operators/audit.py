@@ -13,7 +13,7 @@ from twilio_campaigns.domain.auditing import audited_day
 from twilio_campaigns.domain.exceptions import ConfigurationError, UnfinishedError
 from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.audit import Auditor
-from twilio_campaigns.gateway.loop import LONG_SHARE, run
+from twilio_campaigns.gateway.loop import ROWS_INTERVAL, run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.logs import tell
 from twilio_campaigns.hooks.twilio import gateways
@@ -75,7 +75,7 @@ class TwilioAuditOperator(BaseOperator):
             auditor = Auditor(
                 warehouse, gateways(settings.fetch_concurrency), settings, other_senders=self.other_senders
             )
-            result = run(auditor.audit(day), share=LONG_SHARE)
+            result = run(auditor.audit(day), switch_interval=ROWS_INTERVAL)
         return self._judge(result)
 
     def _day(self, context: Context, settings: Settings) -> date:

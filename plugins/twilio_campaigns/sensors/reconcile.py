@@ -15,7 +15,7 @@ from twilio_campaigns.domain.settings import Settings
 from twilio_campaigns.engine.reconcile import Reconciler
 from twilio_campaigns.engine.report import day_event
 from twilio_campaigns.engine.telling import tell_look
-from twilio_campaigns.gateway.loop import LONG_SHARE, run
+from twilio_campaigns.gateway.loop import ROWS_INTERVAL, run
 from twilio_campaigns.hooks.errors import no_retry
 from twilio_campaigns.hooks.logs import tell
 from twilio_campaigns.hooks.twilio import gateways
@@ -69,7 +69,7 @@ class TwilioReconcileSensor(BaseSensorOperator):
             settings = Settings.from_environ(os.environ)
             reconciler = Reconciler(warehouse, gateways(settings.fetch_concurrency), settings)
             while True:
-                look = run(reconciler.look(day, full_read=full_read), share=LONG_SHARE)
+                look = run(reconciler.look(day, full_read=full_read), switch_interval=ROWS_INTERVAL)
                 full_read = full_read and not look.was_read
                 tell(self.log, tell_look(day, look))
                 if look.finished:

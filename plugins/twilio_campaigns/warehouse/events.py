@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Observations per transaction, so that no lock is held for long.
+#: Observations per transaction, so that no lock is held for long: two of Twilio's longest pages, which a pass applies
+#: together (`PAGES_AT_ONCE`).
 CHUNK: Final = 2000
 
 #: What the ledger knows of an accepted message, by column; the order of every statement that reads or writes it.
