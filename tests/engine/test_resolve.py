@@ -309,6 +309,29 @@ def test_a_message_that_went_astray_is_nobodys(warehouse, query, simulator, froz
     assert states() == {"accepted": 39, "unknown": 1}
 
 
+def test_no_look_up_waits_for_a_connection_against_the_clock(warehouse, query, simulator, frozen):
+    class Counting(TwilioGateway):
+        under_way = most = 0
+
+        async def _read(self, path, parse):
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            try:
+                return await super()._read(path, parse)
+            finally:
+                self.under_way -= 1
+
+    die_while_posting(warehouse, simulator, rows=10, posted=10)
+    query("update messages set send_state = 'unknown', resolve_after = now() where send_state = 'claimed'")
+
+    async def work():
+        async with Counting(simulator.settings(), max_connections=2) as twilio:
+            return await Resolver(warehouse, twilio, "twilio_default", QUICK).resolve(), twilio.most
+
+    found, most = asyncio.run(work())
+    assert (found.adopted, most) == (10, 2)
+
+
 def test_while_somebody_sends_to_the_number_nothing_is_decided(warehouse, query, simulator, frozen):
     (number,) = die_while_posting(warehouse, simulator, rows=1, posted=1)
     other = campaign(campaign_id="other")

@@ -84,6 +84,8 @@ class TwilioInMemory:
     messages: list[Created] = field(default_factory=list)
     hidden_from: datetime | None = None
 
+    max_connections = 100
+
     @property
     def settings(self):
         return SimpleNamespace(list_lag_seconds=self.list_lag.total_seconds())

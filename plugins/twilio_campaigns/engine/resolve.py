@@ -51,7 +51,8 @@ class Resolver:
         self._twilio = twilio
         self._connection_id = connection_id
         self._settings = settings
-        self._limit = asyncio.Semaphore(settings.fetch_concurrency)
+        # Whoever waited for a connection would wait against the clock.
+        self._limit = asyncio.Semaphore(min(settings.fetch_concurrency, twilio.max_connections))
 
     async def resolve(self, run_key: str | None = None) -> Resolved:
         """Look up every number that is due, and adopt what Twilio took. Nothing is sent again by this alone.

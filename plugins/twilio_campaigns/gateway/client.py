@@ -74,6 +74,7 @@ class TwilioGateway:
     :param max_connections: connections open at a time; more calls than that wait, and one that waits longer
         than ``connect_timeout`` counts as not sent.
     :param patience: how reads are retried.
+    :ivar max_connections: as given.
     :ivar calls: API calls made so far.
     """
 
@@ -82,7 +83,7 @@ class TwilioGateway:
     ) -> None:
         self.settings = settings
         self.calls = 0
-        self._max_connections = max_connections
+        self.max_connections = max_connections
         self._patience = patience or Patience()
         self._account = f"/2010-04-01/Accounts/{settings.account_sid}"
         self._http: CampaignHttpClient | None = None
@@ -91,7 +92,7 @@ class TwilioGateway:
 
     async def __aenter__(self) -> Self:
         """Open the connection pool in the running loop."""
-        self._http = CampaignHttpClient(self.settings, self._max_connections)
+        self._http = CampaignHttpClient(self.settings, self.max_connections)
         self._sdk = sdk_client(self.settings, self._http)
         return self
 
