@@ -47,8 +47,8 @@ CALLBACKS = {
     "three times, shuffled": {**USUAL, "callback_copies": 3, "callback_shuffle_seconds": 2.0},
     "lost": {**USUAL, "callback_lost_share": 1.0},
 }
-#: Seconds within which the first callback has become an event; Twilio's dates are cut to whole seconds.
-PROMPT = 3.0
+#: So many times as soon as by reading alone do events come by callbacks: a slow machine slows down both.
+PROMPT = 2
 
 
 class Running:
@@ -257,7 +257,7 @@ def test_both_campaigns_come_to_their_end(running, reconciled_days):
     wait_until_settled(running.api, running.stack)
     sources = {way: running.sources(run_id) for way, run_id in runs.items()}
     assert "webhook" not in sources["lost"], sources
-    assert sources["usual"]["webhook"] < PROMPT, sources
+    assert PROMPT * sources["usual"]["webhook"] < min(sources["lost"].values()), sources
     assert "webhook" in sources["three times, shuffled"], sources
     # Every way led to the same tables: those that follow from Twilio's list alone.
     before = running.ledger(), running.events()
