@@ -18,7 +18,7 @@ import psycopg
 from include.local.bench_lab import BenchError
 from include.local.bench_reconcile_contestant import ReadJob
 from twilio_campaigns.domain.chunks import chunks
-from twilio_campaigns.domain.message import EventIds
+from twilio_campaigns.domain.message import event_ids
 from twilio_campaigns.domain.status import IMPLIES_SENT, Status
 from twilio_campaigns.simulator.populate import PEOPLE
 
@@ -200,8 +200,8 @@ def _event(numbered: tuple[int, Sent]) -> tuple[Any, ...]:
     key = _key(sent)
     # fmt: off
     return (
-        UUID(bytes=EventIds(key.bytes).of(Status.ENQUEUED)), "sms", "enqueued", 1, sent.at, "bench", _run_key(number),
-        key, sent.sid, f"c{number:08}", sent.to, "US", sent.at.date(), "queued", "send",
+        UUID(bytes=event_ids([key.bytes], [Status.ENQUEUED])[0]), "sms", "enqueued", 1, sent.at, "bench",
+        _run_key(number), key, sent.sid, f"c{number:08}", sent.to, "US", sent.at.date(), "queued", "send",
     )
     # fmt: on
 

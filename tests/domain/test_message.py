@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twilio_campaigns.domain.message import NAMESPACE, EventIds
+from twilio_campaigns.domain.message import NAMESPACE, event_ids
 from twilio_campaigns.domain.status import Status
 
 
-@given(st.uuids(), st.sampled_from(Status))
-def test_they_are_uuids_of_version_5(key, status):
-    assert UUID(bytes=EventIds(key.bytes).of(status)) == uuid5(NAMESPACE, f"{key}|{status}")
+@given(st.lists(st.tuples(st.uuids(), st.sampled_from(Status))))
+def test_they_are_uuids_of_version_5(events):
+    found = event_ids([key.bytes for key, _ in events], [status for _, status in events])
+    assert [UUID(bytes=id_) for id_ in found] == [uuid5(NAMESPACE, f"{key}|{status}") for key, status in events]
 
 
 @pytest.mark.parametrize(
@@ -24,4 +25,4 @@ def test_they_are_uuids_of_version_5(key, status):
 )
 def test_they_stay_what_they_were(status, expected):
     key = UUID("00000000-0000-5000-8000-000000000007")
-    assert str(UUID(bytes=EventIds(key.bytes).of(status))) == expected
+    assert [str(UUID(bytes=id_)) for id_ in event_ids([key.bytes], [status])] == [expected]

@@ -8,8 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from twilio_campaigns.domain.errors import error_entry
-from twilio_campaigns.domain.message import EventIds, Fact, Observation, facts_of
-from twilio_campaigns.domain.status import Status, provider_rank
+from twilio_campaigns.domain.message import Fact, Observation, facts_of
+from twilio_campaigns.domain.status import Status, later_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,14 +28,14 @@ def least(left: _T | None, right: _T | None) -> _T | None:
     """Give the lesser of two values, either of which may be missing; as SQL's ``LEAST``."""
     if left is None or right is None:
         return left if right is None else right
-    return min(left, right)
+    return right if right < left else left  # noqa: FURB136 - min() takes three times as long
 
 
 def greatest(left: _T | None, right: _T | None) -> _T | None:
     """Give the greater of two values, either of which may be missing; as SQL's ``GREATEST``."""
     if left is None or right is None:
         return left if right is None else right
-    return max(left, right)
+    return right if left < right else left  # noqa: FURB136 - the same
 
 
 class Known(Struct, frozen=True, gc=False):
@@ -53,13 +53,11 @@ class Known(Struct, frozen=True, gc=False):
 
 
 class EventDraft(Struct, frozen=True, gc=False):
-    """One event before the warehouse adds what the ledger row says.
+    """One event before the warehouse adds its id and what the ledger row says.
 
-    :param event_id: the sixteen bytes of a UUID.
-    :param message_key: the same.
+    :param message_key: the sixteen bytes of a UUID.
     """
 
-    event_id: bytes
     message_key: bytes
     status: Status
     occurred_at: datetime
@@ -77,7 +75,6 @@ class EventDraft(Struct, frozen=True, gc=False):
         )
 
 
-_FINAL_RANK: Final = Status.FAILED.rank
 #: What Twilio would have said of a status that nobody saw: the event is the same as if somebody had.
 _IMPLIED_WORDS: Final = {Status.SENT: "sent"}
 
@@ -105,10 +102,14 @@ def merge(known: Known, observation: Observation, proven: tuple[Fact, ...] | Non
     if not proven:
         return known
     sent = proven[1].occurred_at if len(proven) > 1 and proven[1].status is Status.SENT else None
-    status, code, final_at = _greater(known, proven[-1])
+    last, status, code, final_at = proven[-1], known.status, known.status_code, known.final_at
+    if status is None or status.rank < last.status.rank:
+        status, code, final_at = last.status, last.status_code, _final_at(last)
+    elif status is last.status:
+        code, final_at = least(code, last.status_code), least(final_at, _final_at(last))
     # By position: names take a third of the time, and there is one for each message that is read.
     return Known(
-        _greater_word(known.provider_status, observation.provider_status),
+        later_word(known.provider_status, observation.provider_status),
         status,
         code,
         greatest(known.number_of_message_parts, observation.parts),
@@ -120,18 +121,8 @@ def merge(known: Known, observation: Observation, proven: tuple[Fact, ...] | Non
     )
 
 
-def _greater(known: Known, fact: Fact) -> tuple[Status, int | None, datetime | None]:
-    rank = fact.status.rank
-    occurred_at = fact.occurred_at if rank >= _FINAL_RANK else None
-    if known.status is None or known.status.rank < rank:
-        return fact.status, fact.status_code, occurred_at
-    if known.status is fact.status:
-        return known.status, least(known.status_code, fact.status_code), least(known.final_at, occurred_at)
-    return known.status, known.status_code, known.final_at
-
-
-def _greater_word(known: str | None, observed: str) -> str:
-    return observed if known is None or provider_rank(known) < provider_rank(observed) else known
+def _final_at(fact: Fact) -> datetime | None:
+    return fact.occurred_at if fact.status.is_final else None
 
 
 def tells_nothing_new(known: Known, observation: Observation) -> bool:
@@ -169,10 +160,9 @@ def event_drafts(
     proven = facts(observation) if proven is None else proven
     if not proven:
         return []
-    ids, last, reached = EventIds(key), proven[-1], reached_rank(known)
+    last, reached = proven[-1], reached_rank(known)
     return [
         EventDraft(
-            ids.of(fact.status),
             key,
             fact.status,
             fact.occurred_at,
@@ -186,6 +176,15 @@ def event_drafts(
         or not _is_there(fact, known, enqueued_at)
         or (fact is last and not _is_in_the_same_words(fact, known, observation))
     ]
+
+
+def merged_drafts(drafts: Iterable[EventDraft]) -> list[EventDraft]:
+    """Give one draft for each status, by rank, of several of the same message."""
+    merged: dict[Status, EventDraft] = {}
+    for draft in drafts:
+        other = merged.get(draft.status)
+        merged[draft.status] = draft if other is None else other.merged(draft)
+    return sorted(merged.values(), key=lambda draft: draft.status.rank)
 
 
 def reached_rank(known: Known | None) -> int:
@@ -220,14 +219,13 @@ def known_from_events(events: Iterable[EventDraft]) -> Known:
     """
     known = Known()
     for event in sorted(events, key=lambda event: event.status.rank):
-        is_final = event.status.rank >= _FINAL_RANK
         known = replace(
             known,
             provider_status=event.provider_status or known.provider_status,
             status=event.status,
             status_code=event.status_code,
             sent_at=event.occurred_at if event.status is Status.SENT else known.sent_at,
-            final_at=event.occurred_at if is_final else None,
+            final_at=event.occurred_at if event.status.is_final else None,
         )
     return known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,7 @@ from msgspec import Struct
 from twilio_campaigns.domain.status import IMPLIES_SENT, Source, Status, status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from decimal import Decimal
 
@@ -19,34 +21,35 @@ if TYPE_CHECKING:
 NAMESPACE: Final = UUID("6f0c0b8e-7d53-5c3e-9b57-2f2c1f8a3d10")
 
 _IN_NAMESPACE: Final = sha1(NAMESPACE.bytes, usedforsecurity=False)
-#: RFC 9562: the bytes with version and variant, for version 5, by what the hash has there.
-_VERSION_5: Final = [bytes([0x50 | byte & 0x0F]) for byte in range(256)]
-_VARIANT: Final = [bytes([0x80 | byte & 0x3F]) for byte in range(256)]
+#: RFC 9562: what the bytes with version and variant become, for version 5, by what the hash has there.
+_VERSION_5: Final = bytes(0x50 | byte & 0x0F for byte in range(256))
+_VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
 _SUFFIXES: Final = {status: f"|{status}".encode() for status in Status}
+#: The groups of digits in the text of a UUID.
+_GROUPS: Final = struct.Struct("8s4s4s4s12s")
 
 
-class EventIds:
-    """Ids of the events of one message, as the sixteen bytes of a UUID: there is one for each event.
+def event_ids(keys: Sequence[bytes], statuses: Iterable[Status]) -> list[bytes]:
+    """Give the deterministic id of each event, as the sixteen bytes of a UUID: a message reaches a status once.
 
-    :param key: of the message, sixteen bytes as well.
+    What :func:`uuid.uuid5` gives of the namespace and ``key|status``, in a fifth of the time: there are thousands.
+
+    :param keys: of the messages, sixteen bytes as well.
+    :param statuses: which each of them reached.
     """
+    names = map(b"-".join, _GROUPS.iter_unpack(b"".join(keys).hex().encode()))
+    size = _IN_NAMESPACE.digest_size
+    hashes = bytearray().join(map(_digest, names, map(_SUFFIXES.__getitem__, statuses)))
+    hashes[6::size] = hashes[6::size].translate(_VERSION_5)
+    hashes[8::size] = hashes[8::size].translate(_VARIANT)
+    found = bytes(hashes)
+    return [found[begin : begin + 16] for begin in range(0, len(found), size)]
 
-    __slots__ = ("_of_message",)
 
-    def __init__(self, key: bytes) -> None:
-        name = key.hex()
-        self._of_message = _IN_NAMESPACE.copy()
-        self._of_message.update(f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}".encode())
-
-    def of(self, status: Status) -> bytes:
-        """Give the deterministic id of the one event that says that the message reached this status.
-
-        What :func:`uuid.uuid5` gives of the namespace and ``key|status``, in a fifth of the time.
-        """
-        digest = self._of_message.copy()
-        digest.update(_SUFFIXES[status])
-        found = digest.digest()
-        return found[:6] + _VERSION_5[found[6]] + found[7:8] + _VARIANT[found[8]] + found[9:16]
+def _digest(name: bytes, suffix: bytes) -> bytes:
+    digest = _IN_NAMESPACE.copy()
+    digest.update(name + suffix)
+    return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +137,12 @@ def facts_of(observation: Observation, *, refused: bool) -> tuple[Fact, ...]:
     status = status_of(word, refused=refused)
     if status is None:
         return ()
-    facts: tuple[Fact, ...] = (Fact(Status.ENQUEUED, observation.created_at),)
-    if word in IMPLIES_SENT:
-        facts += (Fact(Status.SENT, observation.sent_at or observation.updated_at),)
-    if status.is_final:
-        code = observation.error_code if status is not Status.DELIVERED else None
-        facts += (Fact(status, observation.updated_at, code),)
-    return facts
+    enqueued = Fact(Status.ENQUEUED, observation.created_at)
+    if not status.is_final:
+        return (enqueued, _sent(observation)) if word in IMPLIES_SENT else (enqueued,)
+    final = Fact(status, observation.updated_at, None if status is Status.DELIVERED else observation.error_code)
+    return (enqueued, _sent(observation), final) if word in IMPLIES_SENT else (enqueued, final)
+
+
+def _sent(observation: Observation) -> Fact:
+    return Fact(Status.SENT, observation.sent_at or observation.updated_at)

@@ -121,6 +121,13 @@ def provider_rank(provider_status: str) -> int:
     return _PROVIDER_RANK.get(provider_status, -1)
 
 
+def later_word(known: str | None, observed: str) -> str:
+    """Give the one of two of Twilio's words that comes later in a message's life; nothing may be known yet."""
+    if known is None or _PROVIDER_RANK.get(known, -1) < _PROVIDER_RANK.get(observed, -1):
+        return observed
+    return known
+
+
 def status_of(provider_status: str, *, refused: bool) -> Status | None:
     """Our status for Twilio's word about an outbound message.
 

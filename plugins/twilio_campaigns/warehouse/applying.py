@@ -19,6 +19,7 @@ from twilio_campaigns.domain.ledger import (
     filled_from,
     known_from_events,
     merge,
+    merged_drafts,
     reached_rank,
     tells_nothing_new,
 )
@@ -113,8 +114,7 @@ returning run_key
 _STATUSES: Final = {str(status): status for status in Status}
 
 _EVENTS: Final = """
-select uuid_send(event_id) as event_id, uuid_send(message_key) as message_key,
-       status, occurred_at, source, status_code, provider_status
+select uuid_send(message_key) as message_key, status, occurred_at, source, status_code, provider_status
 from campaign_events
 where message_key = any(%s) and status not in ('clicked', 'incoming_message')
 """
@@ -224,10 +224,10 @@ def _apply_chunk(
     misdated = {UUID(bytes=rows[o.sid].key): o for o in ours if o.created_at < rows[o.sid].accepted_at}
     if not news and not ends and not misdated:
         return Applied(ours=set(rows))
-    touched = {*ends, *(observation.sid for observation in (*news, *misdated.values()))}
-    locked = {sid: rows[sid] for sid in touched}
+    locked = rows
     if not lock:
-        locked = _locked(connection, locked, settle)
+        touched = {*ends, *(observation.sid for observation in (*news, *misdated.values()))}
+        locked = _locked(connection, {sid: rows[sid] for sid in touched}, settle)
     applied = _write_news(connection, locked, news, repair=repair, settle=settle)
     applied.ours = set(rows)
     applied.settled += _settle(connection, locked.values(), settle)
@@ -245,37 +245,50 @@ def _write_news(
     settle: timedelta | None,
 ) -> Applied:
     """Merge into locked rows, and write what changed."""
-    before = {sid: row.known for sid, row in rows.items()}
-    after = _from_events(connection, rows) if repair else dict(before)
-    drafts: dict[bytes, EventDraft] = {}
-    are_new = not repair
+    told: defaultdict[str, list[Observation]] = defaultdict(list)
     for observation in observations:
-        row = rows.get(observation.sid)
-        if row is None:
-            continue
-        proven = facts(observation)
-        found = drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at)
-        # They come by rank.
-        are_new = are_new and (not found or found[0].status.rank > reached_rank(row.known))
-        for draft in found:
-            other = drafts.get(draft.event_id)
-            drafts[draft.event_id] = draft if other is None else other.merged(draft)
-        after[observation.sid] = merge(after[observation.sid], observation, proven)
-    if repair:
-        after = {sid: filled_from(known, before[sid]) for sid, known in after.items()}
-    changed = [sid for sid in after if after[sid] != before[sid]]
+        told[observation.sid].append(observation)
+    recorded = _from_events(connection, rows) if repair else {}
+    changed: dict[str, Known] = {}
+    drafts: list[EventDraft] = []
+    are_new = not repair
+    for sid, row in rows.items():
+        known = recorded[sid] if repair else row.known
+        found: list[EventDraft] = []
+        for observation in told.get(sid, ()):
+            proven = facts(observation)
+            found += drafts_of(row.key, observation, proven, None if repair else row.known, row.accepted_at)
+            known = merge(known, observation, proven)
+        if found:
+            if len(told[sid]) > 1:
+                found = merged_drafts(found)
+            # They come by rank.
+            are_new = are_new and found[0].status.rank > reached_rank(row.known)
+            drafts += found
+        if repair:
+            known = filled_from(known, row.known)
+        if known != row.known:
+            changed[sid] = known
     settled = 0
     if changed:
-        values = {**_ROWS.values((rows[sid].key, *astuple(after[sid])) for sid in changed), "unpriced_after": settle}
-        settled = scalar_of(connection.execute(cast("Any", _UPDATE), values).fetchone())
-    written = write_events(connection, drafts.values(), are_new=are_new)
+        values = _ROWS.values((rows[sid].key, *astuple(known)) for sid, known in changed.items())
+        updated = connection.execute(cast("Any", _UPDATE), {**values, "unpriced_after": settle})
+        settled = scalar_of(updated.fetchone())
+    written = write_events(connection, drafts, are_new=are_new)
     recounted = [
-        rows[sid].key for sid in changed if after[sid].number_of_message_parts != before[sid].number_of_message_parts
+        rows[sid].key
+        for sid, known in changed.items()
+        if known.number_of_message_parts != rows[sid].known.number_of_message_parts
     ]
     if recounted:
         written += connection.execute(_SPREAD_PARTS, {"keys": array_of(recounted, "uuid")}).rowcount
-    news = Counter(str(status) for sid in changed if (status := after[sid].status) != before[sid].status)
-    return Applied(changed=len(changed), events=written, settled=settled, news=news)
+    news = Counter(known.status for sid, known in changed.items() if known.status is not rows[sid].known.status)
+    return Applied(
+        changed=len(changed),
+        events=written,
+        settled=settled,
+        news=Counter({str(status): count for status, count in news.items()}),
+    )
 
 
 def _from_events(connection: Connection, rows: Mapping[str, _Row]) -> dict[str, Known]:

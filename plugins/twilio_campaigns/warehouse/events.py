@@ -12,6 +12,7 @@ from psycopg.errors import UniqueViolation
 
 from twilio_campaigns.domain.errors import error_entry
 from twilio_campaigns.domain.ledger import EventDraft, Known, event_drafts, facts
+from twilio_campaigns.domain.message import event_ids
 from twilio_campaigns.warehouse.parameters import Columns, array_of
 
 if TYPE_CHECKING:
@@ -111,9 +112,12 @@ def write_events(
     if not drafts:
         return 0
     # In the index's order, a page of which then takes several.
-    ordered = sorted(drafts, key=attrgetter("message_key"))
-    keys = array_of(list({draft.message_key for draft in ordered}), "uuid")
-    values = {**_DRAFTS.values(map(astuple, ordered)), **_ERRORS.values(_errors(ordered, entry)), "keys": keys}
+    keys, statuses, *others = zip(*map(astuple, sorted(drafts, key=attrgetter("message_key"))), strict=True)
+    values = {
+        **_DRAFTS.values_of((event_ids(keys, statuses), keys, statuses, *others)),
+        **_ERRORS.values(_errors(drafts, entry)),
+        "keys": array_of(list(dict.fromkeys(keys)), "uuid"),
+    }
     if are_new:
         with suppress(UniqueViolation), connection.transaction():
             return connection.execute(cast("Any", _INSERT), values).rowcount

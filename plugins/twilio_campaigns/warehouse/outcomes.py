@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from msgspec.structs import astuple
 
 from twilio_campaigns.domain.ledger import EventDraft, Known, merge
-from twilio_campaigns.domain.message import EventIds, Observation
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.connection import scalar
 from twilio_campaigns.warehouse.dating import date_by_twilio
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from twilio_campaigns.domain.message import Observation
     from twilio_campaigns.warehouse.connection import Connection
 
 _ACCEPTED: Final = Columns("o", message_key="uuid", sid="text", accepted_at="timestamptz", **KNOWN_TYPES)
@@ -171,8 +171,7 @@ def _refuse(connection: Connection, refused: Mapping[UUID, int | None]) -> None:
 
 def failed_draft(key: UUID, at: datetime, code: int | None) -> EventDraft:
     """Draft the event of a message that never got a SID."""
-    status = Status.ENQUEUE_FAILED
-    return EventDraft(EventIds(key.bytes).of(status), key.bytes, status, at, Source.SEND, code)
+    return EventDraft(key.bytes, Status.ENQUEUE_FAILED, at, Source.SEND, code)
 
 
 def put_aside(connection: Connection, stray: Mapping[UUID, Observation], reason: str) -> int:

@@ -95,7 +95,10 @@ class Columns:
 
         :param rows: a value for each column: text, numbers, moments, ids, enumerated words or ``None``.
         """
-        columns = list(zip(*rows, strict=True)) or [()] * len(self._types)
+        return self.values_of(list(zip(*rows, strict=True)) or [()] * len(self._types))
+
+    def values_of(self, columns: Iterable[Sequence[Any]]) -> dict[str, str | bytes]:
+        """Give the same of columns, in order."""
         return {
             f"{self._alias}_{name}": array_of(column, kind)
             for (name, kind), column in zip(self._types.items(), columns, strict=True)

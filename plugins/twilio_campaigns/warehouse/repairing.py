@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from twilio_campaigns.domain.chunks import chunks
 from twilio_campaigns.domain.errors import OUTCOME_UNKNOWN
 from twilio_campaigns.domain.ledger import EventDraft
-from twilio_campaigns.domain.message import EventIds
 from twilio_campaigns.domain.status import Source, Status
 from twilio_campaigns.warehouse.events import CHUNK, write_events
 from twilio_campaigns.warehouse.marking import mark_runs_of
@@ -75,9 +74,4 @@ def _remembered(row: Mapping[str, Any]) -> list[EventDraft]:
     if row["final_at"] is not None:
         moments.append((Status(row["status"]), row["final_at"], row["status_code"]))
     key: bytes = row["message_key"].bytes
-    ids = EventIds(key)
-    return [
-        EventDraft(ids.of(status), key, status, at, Source.FETCH, code)
-        for status, at, code in moments
-        if at is not None
-    ]
+    return [EventDraft(key, status, at, Source.FETCH, code) for status, at, code in moments if at is not None]
