@@ -52,7 +52,7 @@ PROBE: Final = 20
 #: Messages that no list showed of which the ledger is asked at a time.
 UNSEEN_AT_ONCE: Final = 20_000
 #: Pages that are on their way from Twilio or wait to be applied: these hold a thousand messages each.
-PAGES_HELD: Final = 14
+PAGES_HELD: Final = 20
 #: Lists in a row of which together what they did not show is asked for.
 ASKED_TOGETHER: Final = 4
 #: Whose turn it is to call: a page tells of a thousand messages.

@@ -44,7 +44,7 @@ class WarehouseHook(BaseHook):
         """
         url = self._url()
         require_current(url, self.settings.db_schema)
-        return Warehouse(url, self.settings.db_schema, **{"max_connections": 6, **options})
+        return Warehouse(url, self.settings.db_schema, **options)
 
     def create_database(self) -> bool:
         """Create the connection's database unless it is there; says whether it was made."""

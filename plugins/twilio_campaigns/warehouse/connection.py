@@ -157,7 +157,7 @@ class Warehouse:
         url: str,
         schema: str = "messaging",
         *,
-        max_connections: int = 4,
+        max_connections: int = 6,
         patience: float = 30.0,
         statement_timeout: float | None = None,
     ) -> None:
