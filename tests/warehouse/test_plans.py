@@ -14,6 +14,8 @@ from twilio_campaigns.engine.reconcile import Reconciler
 from twilio_campaigns.engine.send import BatchSender
 from twilio_campaigns.engine.telling import tell_audience
 from twilio_campaigns.gateway.client import TwilioGateway
+from twilio_campaigns.warehouse import applying, due, events
+from twilio_campaigns.warehouse.applying import EventStore
 from twilio_campaigns.warehouse.insight.campaigns import CampaignIndex
 from twilio_campaigns.warehouse.insight.figures import Figures
 from twilio_campaigns.warehouse.insight.health import Health
@@ -81,8 +83,9 @@ def statements(monkeypatch):
 
         return execute
 
-    monkeypatch.setattr(psycopg.Connection, "execute", watched(psycopg.Connection.execute))
-    monkeypatch.setattr(psycopg.ServerCursor, "execute", watched(psycopg.ServerCursor.execute))
+    # A connection's `execute` is a cursor's.
+    for kind, method in ((psycopg.Cursor, "execute"), (psycopg.Cursor, "stream"), (psycopg.ServerCursor, "execute")):
+        monkeypatch.setattr(kind, method, watched(getattr(kind, method)))
     return seen
 
 
@@ -113,6 +116,10 @@ def test_no_statement_of_a_pass_reads_a_large_table_from_end_to_end(warehouse, s
         async with TwilioGateway(simulator.settings()) as twilio:
             await BatchSender(warehouse, twilio, campaign(), Settings()).send(run().run_key, 1)
 
+    async def listed():
+        async with TwilioGateway(simulator.settings()) as twilio:
+            return [message async for page in twilio.list() for message in page.messages]
+
     freeze(warehouse, people(300))
     asyncio.run(send())
     simulator.control("POST", "inbound", From="+12025550001", To="+12025550100", Body="STOP")
@@ -122,7 +129,10 @@ def test_no_statement_of_a_pass_reads_a_large_table_from_end_to_end(warehouse, s
     for how in ({"full_read": False}, {"full_read": True, "repair": True}):
         asyncio.run(reconciler.read(today, **how))
     asyncio.run(reconciler.look(today, full_read=False))
+    EventStore(warehouse, expects_news=True).apply(asyncio.run(listed()))
     assert len(statements) > 15
+    read = {due._DUE, due._WHOLE_DAY, applying._READ, applying._READ_LOCKED, applying._LOCK}
+    assert {*read, applying._UPDATE, events._INSERT, events._WRITE} <= {statement for statement, _ in statements}
     scanned = scanned_by(warehouse, statements)
     assert scanned == {}, "\n\n".join(f"{statement}\n{plan}" for statement, plan in scanned.items())
 
