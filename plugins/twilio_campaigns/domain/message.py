@@ -39,7 +39,8 @@ def event_ids(keys: Sequence[bytes], statuses: Iterable[Status]) -> list[bytes]:
     """
     names = map(b"-".join, _GROUPS.iter_unpack(b"".join(keys).hex().encode()))
     size = _IN_NAMESPACE.digest_size
-    hashes = bytearray().join(map(_digest, names, map(_SUFFIXES.__getitem__, statuses)))
+    suffixes = map(_SUFFIXES.__getitem__, statuses)
+    hashes = bytearray().join([_digest(name, suffix) for name, suffix in zip(names, suffixes, strict=True)])
     hashes[6::size] = hashes[6::size].translate(_VERSION_5)
     hashes[8::size] = hashes[8::size].translate(_VARIANT)
     found = bytes(hashes)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from twilio_campaigns.warehouse.connection import Warehouse
     from twilio_campaigns.warehouse.reconciling import Pass
 
-#: Transactions at the same time: some are encoded while others are written. With fewer of them two processors are idle
-#: a fifth of the time. Each takes a connection; the warehouse has two more, for questions about single messages.
+#: Transactions at the same time: some are encoded while others are written. Where two processors do both, three left
+#: them idle a fifth of the time. Each takes one of the warehouse's connections; so do questions about single messages.
 WRITERS: Final = 4
 #: Pages of a transaction, where many wait: together they take a tenth less than one by one. The warehouse's `CHUNK` has
 #: room for as many.

@@ -112,10 +112,11 @@ def write_events(
     if not drafts:
         return 0
     # In the index's order, a page of which then takes several.
-    keys, statuses, *others = zip(*map(astuple, sorted(drafts, key=attrgetter("message_key"))), strict=True)
+    ordered = sorted(drafts, key=attrgetter("message_key"))
+    keys, statuses, *others = zip(*map(astuple, ordered), strict=True)
     values = {
         **_DRAFTS.values_of((event_ids(keys, statuses), keys, statuses, *others)),
-        **_ERRORS.values(_errors(drafts, entry)),
+        **_ERRORS.values(_errors(ordered, entry)),
         "keys": array_of(list(dict.fromkeys(keys)), "uuid"),
     }
     if are_new:
